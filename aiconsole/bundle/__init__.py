@@ -1,0 +1,1 @@
+"""Layers and models: built here, sent where they are missing."""

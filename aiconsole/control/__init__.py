@@ -1,0 +1,1 @@
+"""Deploy, restart, roll back, stop, start: plans for inferd, and following them to their end."""

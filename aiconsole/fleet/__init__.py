@@ -1,0 +1,1 @@
+"""The hosts: inventory, ssh_config, facts, selection."""

@@ -1,0 +1,1 @@
+"""Client keys of inferd and the secrets of the console."""

@@ -1,0 +1,1 @@
+"""The inference daemon: the only network face, in front of engines in processes of their own."""

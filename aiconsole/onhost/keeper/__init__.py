@@ -1,0 +1,1 @@
+"""Holds inferd's socket and slots where there is no systemd. Standard library only."""

@@ -1,0 +1,1 @@
+"""The sampler: psutil, NVML and /proc into one frame a tick."""

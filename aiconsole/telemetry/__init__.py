@@ -1,0 +1,1 @@
+"""Samples of the fleet: one collector over the probes, and the series of each metric."""
