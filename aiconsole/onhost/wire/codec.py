@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from aiconsole.onhost.wire.plan import STEP_KINDS, Step
+
+
+_HINTS: dict[Any, dict[str, Any]] = {}
+"""Resolved annotations of each shape; resolving them again costs 50 µs a line."""
 
 
 class WireError(ValueError):
@@ -83,6 +86,7 @@ def _read_dataclass(shape: type[Any], value: Any, where: str) -> Any:
     return shape(**{k: _read(hints[k], v, f"{where}.{k}") for k, v in given.items()})
 
 
-@functools.cache
 def _hints(shape: Any) -> dict[str, Any]:
-    return get_type_hints(shape)
+    if shape not in _HINTS:
+        _HINTS[shape] = get_type_hints(shape)
+    return _HINTS[shape]
