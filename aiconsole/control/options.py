@@ -1,0 +1,71 @@
+"""What an operator chooses for a deploy."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiconsole.errors import SettingsError
+
+DEFAULT_ADDRESS = "127.0.0.1:8480"
+"""Loopback, and a port that no other server of this field takes by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployOptions:
+    """The choices of one deploy; the same for every host of it."""
+
+    model: Path | None = None
+    """A GGUF file on the console's machine; None keeps what the host serves, or the built-in."""
+    model_name: str = ""
+    """The name that clients ask for; empty takes the file's."""
+    listen: str = ""
+    """`address:port`; empty keeps what the host has, or the default."""
+    slots: int = 0
+    """Requests that run at once; 0 lets the daemon choose."""
+    context_tokens: int = 0
+    """0 takes the model's own."""
+    drain_timeout_s: float = 60.0
+    plan_only: bool = False
+    yes: bool = False
+    batch: int = 1
+    """Hosts at work at the same time."""
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split `address:port`, `[v6]:port` or `:port` (all addresses).
+
+    Raises:
+        SettingsError: It is not an IP address with a port between 1 and 65535.
+    """
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]") or "0.0.0.0"  # noqa: S104 - an empty address means every one
+    try:
+        ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError:
+        number = 0
+    if not 0 < number < 65536:
+        raise SettingsError(
+            "Not an address to listen on",
+            f"got {text!r}",
+            "give an IP address and a port, such as 127.0.0.1:8480 or 0.0.0.0:8480",
+        )
+    return host, number
+
+
+def is_loopback(address: str) -> bool:
+    """True where only the host itself reaches `address:port`."""
+    return ipaddress.ip_address(parse_address(address)[0]).is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class RestartOptions:
+    """The choices of a restart, rollback, stop or start."""
+
+    release_id: str = ""
+    """For a rollback; empty takes the previous one."""
+    drain_timeout_s: float = 60.0
+    plan_only: bool = False
+    yes: bool = False
