@@ -1,4 +1,4 @@
-"""What an operation on a host tells while it goes on; the CLI and the TUI render the same events."""
+"""What an operation on a host tells while it goes on; CLI and TUI render the same events."""
 
 from __future__ import annotations
 
