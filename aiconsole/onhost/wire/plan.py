@@ -45,6 +45,8 @@ class FileStep(Step):
     content: str
     mode: int = 0o644
     owner: str = ""
+    create_only: bool = False
+    """Leave a file that is there as it is: client keys outlive releases."""
 
 
 @dataclass(frozen=True, slots=True)
