@@ -16,6 +16,20 @@ from aiconsole.onhost.wire.events import (
     SwapTally,
     Upload,
 )
+from aiconsole.onhost.wire.frame import (
+    FRAME_VERSION,
+    HARD_THROTTLES,
+    MAX_FRAME_BYTES,
+    Frame,
+    GpuReading,
+    GpuState,
+    HostReading,
+    InferdReading,
+    InferdState,
+    Pressure,
+    frame_line,
+    read_frame,
+)
 from aiconsole.onhost.wire.layout import HostLayout, RuntimeName, SlotName
 from aiconsole.onhost.wire.plan import (
     STEP_KINDS,
@@ -40,6 +54,9 @@ from aiconsole.onhost.wire.plan import (
 from aiconsole.onhost.wire.service import HostStatus, ServiceState, SlotStatus
 
 __all__ = [
+    "FRAME_VERSION",
+    "HARD_THROTTLES",
+    "MAX_FRAME_BYTES",
     "STEP_KINDS",
     "WIRE_VERSION",
     "ChangeKind",
@@ -49,11 +66,18 @@ __all__ = [
     "DirectoryStep",
     "EventKind",
     "FileStep",
+    "Frame",
+    "GpuReading",
+    "GpuState",
     "HealthStep",
     "HostLayout",
+    "HostReading",
     "HostStatus",
+    "InferdReading",
+    "InferdState",
     "PlaceStep",
     "Plan",
+    "Pressure",
     "PruneStep",
     "RunEvent",
     "RunOutcome",
@@ -74,6 +98,8 @@ __all__ = [
     "Upload",
     "UserStep",
     "WireError",
+    "frame_line",
     "from_json",
+    "read_frame",
     "to_json",
 ]

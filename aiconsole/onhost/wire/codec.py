@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import types
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from aiconsole.onhost.wire.plan import STEP_KINDS, Step
-
 
 _HINTS: dict[Any, dict[str, Any]] = {}
 """Resolved annotations of each shape; resolving them again costs 50 µs a line."""
@@ -46,6 +47,9 @@ def _read(shape: Any, value: Any, where: str) -> Any:
     if isinstance(shape, type) and dataclasses.is_dataclass(shape):
         return _read_dataclass(shape, value, where)
     origin, args = get_origin(shape), get_args(shape)
+    if origin is types.UnionType:
+        # The only union on the wire is `X | None`: None is a reading that nobody has.
+        return None if value is None else _read(args[0], value, where)
     if origin is tuple:
         if not isinstance(value, list):
             raise WireError(f"{where}: expected a list, got {type(value).__name__}")
@@ -56,12 +60,24 @@ def _read(shape: Any, value: Any, where: str) -> Any:
         return value
     if shape is Any:
         return value
-    if shape is float and type(value) is int:
-        return float(value)
+    if shape is float and type(value) in (int, float):
+        return _read_float(value, where)
+    if origin is dict and isinstance(value, dict):
+        return {key: _read(args[1], item, f"{where}.{key}") for key, item in value.items()}
     plain = origin or shape
     if not isinstance(value, plain) or (plain is not bool and isinstance(value, bool)):
         raise WireError(f"{where}: expected {plain.__name__}, got {type(value).__name__}")
     return value
+
+
+def _read_float(value: float, where: str) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise WireError(f"{where}: {value!r:.20} is not a finite number")
+    return number
 
 
 def _read_dataclass(shape: type[Any], value: Any, where: str) -> Any:
