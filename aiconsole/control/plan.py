@@ -1,0 +1,215 @@
+"""The plans of this room: which steps bring a host from where it is to where it should be."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiconsole.control.options import is_loopback
+from aiconsole.control.release import Release
+from aiconsole.control.runtimes import systemd
+from aiconsole.control.swap_mode import SwapChoice
+from aiconsole.keys.client_key import ClientKey
+from aiconsole.onhost.wire import (
+    DirectoryStep,
+    FileStep,
+    HealthStep,
+    HostLayout,
+    PlaceStep,
+    Plan,
+    PruneStep,
+    ServiceState,
+    Step,
+    StopStep,
+    SwapStep,
+    UnitStep,
+    UnpackStep,
+    UserStep,
+)
+
+LOCK = "inferd"
+"""Everything that changes the service on a host holds this one lock."""
+
+SERVICE_USER = "aiconsole"
+"""The system user of inferd under systemd."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPiece:
+    """A layer as a plan needs it."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    unpacked_bytes: int
+
+
+def new_run_id() -> str:
+    """Time in UTC and a random part; sorts by time."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def operator_name() -> str:
+    """Who starts runs here: `user@machine`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def make_plan(title: str, layout: HostLayout, steps: Sequence[Step]) -> Plan:
+    """Wrap steps into a plan with a fresh run id."""
+    return Plan(
+        run_id=new_run_id(),
+        title=title,
+        lock=LOCK,
+        layout=layout,
+        steps=tuple(steps),
+        operator=operator_name(),
+    )
+
+
+def deploy_steps(
+    release: Release,
+    layers: Sequence[LayerPiece],
+    address: str,
+    swap: SwapChoice,
+    state: ServiceState,
+    client_key: ClientKey,
+) -> list[Step]:
+    """The steps of a deploy: what the release needs, then the swap onto it.
+
+    The only one that interrupts the service is the move to another address, which no second
+    slot can bridge: the old socket closes first.
+    """
+    layout = release.layout
+    steps: list[Step] = _ground(layout)
+    steps += [_unpack(layout, piece) for piece in layers]
+    steps.append(_place_model(release))
+    steps += _release_files(release)
+    if not is_loopback(address):
+        steps.append(_keys(layout, client_key))
+    if state.wanted == "running" and state.address and state.address != address:
+        title = f"Close {state.address} to move to {address}"
+        steps.append(StopStep("move", title, layout, release.service.drain_timeout_s))
+    if layout.runtime == "systemd":
+        steps += _units(layout, address)
+    drain_timeout_s = release.service.drain_timeout_s
+    steps.append(_swap(layout, release.id, address, swap, drain_timeout_s))
+    steps.append(HealthStep("health", "Answer a completion", layout))
+    steps.append(PruneStep("prune", "Remove what nothing refers to", layout))
+    return steps
+
+
+def swap_steps(
+    layout: HostLayout,
+    release_id: str,
+    address: str,
+    swap: SwapChoice,
+    drain_timeout_s: float,
+    *,
+    force: bool,
+) -> list[Step]:
+    """The steps of a restart (`force`) or of a way back to an earlier release."""
+    return [
+        _swap(layout, release_id, address, swap, drain_timeout_s, force=force),
+        HealthStep("health", "Answer a completion", layout),
+    ]
+
+
+def _swap(
+    layout: HostLayout,
+    release_id: str,
+    address: str,
+    swap: SwapChoice,
+    drain_timeout_s: float,
+    *,
+    force: bool = False,
+) -> SwapStep:
+    return SwapStep(
+        "swap",
+        f"Serve {release_id} on {address}",
+        layout,
+        release_id=release_id,
+        mode=swap.mode,
+        force=force,
+        drain_timeout_s=drain_timeout_s,
+        expected_stall_s=swap.expected_stall_s,
+        address=address,
+    )
+
+
+def _ground(layout: HostLayout) -> list[Step]:
+    if layout.runtime == "keeper":
+        return [
+            DirectoryStep("opt", "Releases", layout.opt, 0o700),
+            DirectoryStep("var", "Models and runs", layout.var, 0o700),
+            DirectoryStep("etc", "Settings", layout.etc, 0o700),
+        ]
+    return [
+        UserStep("user", f"User {SERVICE_USER}", SERVICE_USER, groups=("video", "render")),
+        DirectoryStep("opt", "Releases", layout.opt),
+        DirectoryStep("var", "Models and runs", layout.var),
+        DirectoryStep("etc", "Settings", layout.etc),
+    ]
+
+
+def _unpack(layout: HostLayout, piece: LayerPiece) -> UnpackStep:
+    return UnpackStep(
+        f"layer-{piece.name}",
+        f"Unpack the {piece.name} layer",
+        layout.layer(piece.sha256),
+        layout.upload(piece.sha256),
+        piece.sha256,
+        piece.unpacked_bytes,
+    )
+
+
+def _place_model(release: Release) -> PlaceStep:
+    model, layout = release.model, release.layout
+    return PlaceStep(
+        "model",
+        f"Model {model.name}",
+        layout.model(model.sha256),
+        layout.upload(model.sha256),
+        model.sha256,
+        model.size_bytes,
+    )
+
+
+def _release_files(release: Release) -> list[Step]:
+    directory = release.layout.release(release.id)
+    return [
+        DirectoryStep("release", f"Release {release.id}", directory),
+        FileStep("settings", "Its settings", f"{directory}/settings.toml", release.settings_toml()),
+        FileStep("launch", "Its launcher", f"{directory}/launch.py", release.launch),
+        FileStep("manifest", "Its manifest", f"{directory}/release.json", release.release_json()),
+    ]
+
+
+def _keys(layout: HostLayout, client_key: ClientKey) -> FileStep:
+    return FileStep(
+        "client-keys",
+        "A first client key, as a hash",
+        layout.keys_file,
+        client_key.keys_file,
+        mode=0o600,
+        owner=SERVICE_USER if layout.runtime == "systemd" else "",
+        create_only=True,
+    )
+
+
+def _units(layout: HostLayout, address: str) -> list[Step]:
+    return [
+        UnitStep("slot-unit", "The slots' unit", systemd.SLOT_UNIT,
+                 systemd.slot_unit(layout, SERVICE_USER, gpu=False)),
+        UnitStep("anchor-unit", "The socket's anchor", systemd.ANCHOR_UNIT, systemd.anchor_unit()),
+        UnitStep("socket-unit", f"The socket on {address}", systemd.SOCKET_UNIT,
+                 systemd.socket_unit(address), enable=True, start=True, restart_on_change=True),
+    ]  # fmt: skip

@@ -1,0 +1,117 @@
+"""A release: what a slot runs, named after its content so that the same content is the same one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aiconsole import __version__
+from aiconsole.errors import CommandError
+from aiconsole.onhost.wire import HostLayout, HostStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The model of a release, as it lies on a host."""
+
+    name: str
+    """What clients ask for."""
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceChoice:
+    """How a release serves its model."""
+
+    slots: int = 0
+    """Requests that run at once; 0 lets the daemon choose."""
+    context_tokens: int = 0
+    """0 takes the model's own."""
+    drain_timeout_s: float = 60.0
+    auth_required: bool = False
+    """True where the service listens on more than loopback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An immutable directory on a host."""
+
+    layout: HostLayout
+    layers: tuple[str, ...]
+    """sha256 of each layer; the first wins where two hold the same file."""
+    model: ModelChoice
+    service: ServiceChoice
+    launch: str
+    """Text of launch.py, which a slot executes."""
+
+    @property
+    def id(self) -> str:
+        """Name of the model and eight digits of the content's digest."""
+        content = json.dumps(
+            [self.layers, asdict(self.model), asdict(self.service), self.launch], sort_keys=True
+        )
+        name = re.sub(r"[^a-z0-9]+", "-", self.model.name.lower()).strip("-") or "model"
+        return f"{name[:32]}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+    def settings_toml(self) -> str:
+        """What inferd reads."""
+        model_path = self.layout.model(self.model.sha256)
+        return (
+            "# Written by aiconsole for this release; a change belongs into a new one.\n"
+            "[model]\n"
+            f"name = {json.dumps(self.model.name)}\n"
+            f"path = {json.dumps(model_path)}\n"
+            f'sha256 = "{self.model.sha256}"\n'
+            f"size_bytes = {self.model.size_bytes}\n"
+            "\n[engine]\n"
+            'kind = "llama"\n'
+            f"context_tokens = {self.service.context_tokens}\n"
+            f"slots = {self.service.slots}\n"
+            "\n[limits]\n"
+            f"drain_timeout_s = {self.service.drain_timeout_s}\n"
+            "\n[auth]\n"
+            f"required = {json.dumps(self.service.auth_required)}\n"
+            f"keys_file = {json.dumps(self.layout.keys_file)}\n"
+        )
+
+    def release_json(self) -> str:
+        """What launch.py reads, and what the console learns of an earlier release."""
+        document = {
+            "id": self.id,
+            "layers": [self.layout.layer(sha256) for sha256 in self.layers],
+            "model": {**asdict(self.model), "path": self.layout.model(self.model.sha256)},
+            "service": asdict(self.service),
+            "aiconsole": __version__,
+        }
+        return json.dumps(document, indent=2) + "\n"
+
+
+def served_choices(status: HostStatus) -> tuple[ModelChoice, ServiceChoice] | None:
+    """Read back what the host was last told to serve; None where nothing was deployed yet.
+
+    Raises:
+        CommandError: Its release.json is not one of ours.
+    """
+    for document in status.releases:
+        if document.get("id") == status.service.release_id:
+            return _choices(document)
+    return None
+
+
+def _choices(document: dict[str, Any]) -> tuple[ModelChoice, ServiceChoice]:
+    try:
+        model = document["model"]
+        return (
+            ModelChoice(str(model["name"]), str(model["sha256"]), int(model["size_bytes"])),
+            ServiceChoice(**document["service"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CommandError(
+            "The release on the host cannot be read",
+            f"release.json of {document.get('id')!r}: {error!r}",
+            "deploy with --model to say what to serve",
+        ) from error
