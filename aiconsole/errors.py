@@ -14,6 +14,7 @@ AiconsoleError
 │   ├── SudoError            sudo refused
 │   └── LinkLostError        the link died: the result on the host is unknown
 ├── CommandError             a command on a host exited with an error
+├── NotFoundError            no such run, release or model on the host
 ├── BundleError              layers could not be built
 ├── ModelError               a model file cannot be served
 ├── TransferError            an upload failed on the host's side
@@ -123,6 +124,10 @@ class LinkLostError(HostError):
 
 class CommandError(AiconsoleError):
     """A command on a host exited with an error."""
+
+
+class NotFoundError(AiconsoleError):
+    """The host knows no run, release or model of that name."""
 
 
 class BundleError(AiconsoleError):
