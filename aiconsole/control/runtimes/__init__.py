@@ -1,0 +1,1 @@
+"""How a release is run on a host: what systemd is told; the keeper needs no files."""

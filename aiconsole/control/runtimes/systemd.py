@@ -1,0 +1,168 @@
+"""The three units of the service under systemd: socket, anchor and slots.
+
+The socket belongs to systemd and outlives every slot. It names the anchor as its service, which
+does nothing and stays active, so that systemd itself never starts a slot nor accepts. The slots
+are instances of a template that take the same socket.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from aiconsole.errors import SettingsError
+from aiconsole.onhost.wire import HostLayout
+
+SOCKET_UNIT = "aiconsole-inferd.socket"
+ANCHOR_UNIT = "aiconsole-inferd.service"
+SLOT_UNIT = "aiconsole-inferd@.service"
+
+_STOP_MARGIN_S = 15.0
+"""Between the end of a drain and systemd's SIGKILL, for engines to end."""
+
+
+def socket_unit(address: str) -> str:
+    """Text of the socket unit.
+
+    Args:
+        address: `host:port`, an IP address or `localhost`.
+
+    Raises:
+        SettingsError: The host part is neither.
+    """
+    host, port = _ip(address)
+    listen = f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}"
+    # At boot the socket is opened before the network has its addresses.
+    free_bind = "" if host.is_loopback or host.is_unspecified else "FreeBind=yes\n"
+    return f"""\
+# Written by aiconsole. Local changes belong into `systemctl edit {SOCKET_UNIT}`.
+[Unit]
+Description=aiconsole inference, the listening socket
+# The limit would close the socket; the console limits starts itself.
+StartLimitIntervalSec=0
+
+[Socket]
+ListenStream={listen}
+{free_bind}Backlog=4096
+FileDescriptorName=inferd
+Service={ANCHOR_UNIT}
+TriggerLimitIntervalSec=0
+
+[Install]
+WantedBy=sockets.target
+"""
+
+
+def anchor_unit() -> str:
+    """Text of the service that the socket names, so that systemd starts no slot by itself."""
+    return f"""\
+# Written by aiconsole.
+[Unit]
+Description=aiconsole inference, the anchor of its socket
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+Sockets={SOCKET_UNIT}
+DynamicUser=yes
+CapabilityBoundingSet=
+PrivateNetwork=yes
+"""
+
+
+def slot_unit(layout: HostLayout, user: str, gpu: bool, drain_timeout_s: float = 60.0) -> str:
+    """Text of the template of both slots, hardened.
+
+    Args:
+        layout: The tree of the installation; its `run` lies under /run.
+        user: The system user that inferd runs as.
+        gpu: Leave open what CUDA needs: its devices, and memory that it writes code into.
+        drain_timeout_s: The longest that requests in flight may take after a stop.
+    """
+    runtime_directory = f"{layout.run.removeprefix('/run/')}/slot-%i"
+    return f"""\
+# Written by aiconsole. Local changes belong into `systemctl edit {SLOT_UNIT}`.
+[Unit]
+Description=aiconsole inference, slot %i
+After=network.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+Sockets={SOCKET_UNIT}
+# Without it systemd makes the shared socket block, and the other slot freezes in accept().
+NonBlocking=yes
+ExecStart=/usr/bin/python3 -I {layout.opt}/slots/%i/launch.py --slot %i --run-dir {layout.run}/slot-%i
+User={user}
+RuntimeDirectory={runtime_directory}
+RuntimeDirectoryMode=0700
+# The tally of a stopped slot is read after its end.
+RuntimeDirectoryPreserve=yes
+KillMode=mixed
+TimeoutStartSec=3600
+TimeoutStopSec={drain_timeout_s + _STOP_MARGIN_S:g}
+Restart=on-failure
+RestartSec=2
+LimitNOFILE=65536
+LimitMEMLOCK=infinity
+OOMPolicy=stop
+UMask=0077
+
+{_HARDENING}{_GPU if gpu else _NO_GPU}
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+_HARDENING = """\
+AmbientCapabilities=
+CapabilityBoundingSet=
+KeyringMode=private
+LockPersonality=yes
+NoNewPrivileges=yes
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProtectSystem=strict
+RemoveIPC=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
+"""
+
+_NO_GPU = """\
+MemoryDenyWriteExecute=yes
+PrivateDevices=yes
+PrivateUsers=yes
+"""
+
+# CUDA compiles kernels at run time, and its devices belong to groups that PrivateUsers hides.
+_GPU = """\
+DevicePolicy=closed
+DeviceAllow=char-nvidia* rw
+"""
+
+
+def _ip(address: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
+    host, _, port = address.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
+    try:
+        return ipaddress.ip_address(host), int(port)
+    except ValueError as error:
+        raise SettingsError(
+            "The address to listen on is not an IP address and a port",
+            f"{address!r}: {error}",
+            "write it as 127.0.0.1:8000, 0.0.0.0:8000 or [::1]:8000",
+        ) from error
