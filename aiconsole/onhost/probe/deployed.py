@@ -1,0 +1,42 @@
+"""What is deployed on this host, from the state file that the runner keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from aiconsole.onhost.probe.paced import SourceError
+from aiconsole.onhost.wire import ServiceState, WireError, from_json
+
+_LOOPBACK = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+"""Where an address that means every interface is reached from the host itself."""
+
+
+def read_state(state_file: Path) -> ServiceState | None:
+    """The state; None where nothing was ever deployed.
+
+    Raises:
+        SourceError: The file cannot be read.
+    """
+    try:
+        text = state_file.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeError) as error:
+        raise SourceError(f"{state_file}: {error}") from error
+    try:
+        return from_json(ServiceState, json.loads(text))
+    except (ValueError, RecursionError, WireError) as error:
+        raise SourceError(f"{state_file} is not a state: {error}") from error
+
+
+def dial_address(address: str) -> tuple[str, int]:
+    """Where to reach a listening address from the host itself.
+
+    Raises:
+        SourceError: It is not `host:port`.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise SourceError(f"{address!r} is not an address")
+    return _LOOPBACK.get(host.strip("[]"), host.strip("[]")), int(port)
