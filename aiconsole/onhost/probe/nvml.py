@@ -65,7 +65,7 @@ class Device:
 
     def _values(self) -> dict[str, Any]:
         used = self._ask("utilization", pynvml.nvmlDeviceGetUtilizationRates)
-        memory = self._ask("memory", pynvml.nvmlDeviceGetMemoryInfo)
+        memory = self._ask("memory", _memory)
         power_mw = self._ask("power", pynvml.nvmlDeviceGetPowerUsage)
         limit_mw = self._ask("power limit", pynvml.nvmlDeviceGetEnforcedPowerLimit)
         return {
@@ -126,6 +126,16 @@ class Board:
         return reading
 
 
+def _memory(handle: Any) -> Any:
+    try:
+        # As nvidia-smi counts: what the driver keeps for itself is not in use.
+        return pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
+    except pynvml.NVMLError as error:
+        if error.value != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND:
+            raise
+    return pynvml.nvmlDeviceGetMemoryInfo(handle)
+
+
 def _temperature(handle: Any) -> int:
     return int(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))
 
@@ -166,6 +176,9 @@ def without_driver(
         pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "the driver's library is not installed",
         pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the driver is not loaded",
     }
+    if code == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
+        fault = "the driver was updated under the running kernel module: reboot, or reload it"
+        return {"state": "fault", "fault": fault, "gpus": []}
     if code not in missing:
         return {"state": "fault", "fault": f"driver error: {text}", "gpus": []}
     if not has_nvidia_gpu(pci):
@@ -200,7 +213,8 @@ def serve(parent_pid: int) -> None:
         try:
             _answer(board.read())
         except pynvml.NVMLError as error:
-            _answer({"state": "fault", "fault": f"driver error: {error}", "gpus": []})
+            _answer({**without_driver(error.value, str(error)), "last": True})
+            return
         if not sys.stdin.readline():
             return
 

@@ -76,5 +76,5 @@ def _fault(gpus: tuple[GpuReading, ...]) -> str:
     bad = [gpu for gpu in gpus if gpu.fault]
     if not bad:
         return ""
-    named = ", ".join(f"GPU {gpu.index} {gpu.fault}" for gpu in bad)
+    named = ", ".join(f"GPU {gpu.index}: {gpu.fault}" for gpu in bad)
     return f"{len(bad)} of {len(gpus)} GPUs cannot be read: {named}"
