@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from aiconsole.control.events import LinkChanged, RunAdvanced
@@ -22,7 +22,7 @@ _RETRY_S = (0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
 
 async def run_plan(
     line: HostLine, plan: Plan, secrets: dict[str, Secret]
-) -> AsyncIterator[RunAdvanced | LinkChanged]:
+) -> AsyncGenerator[RunAdvanced | LinkChanged, None]:
     """Start the plan as a run and yield its events to `run-finished`.
 
     Raises:
@@ -36,7 +36,9 @@ async def run_plan(
             yield event
 
 
-async def attach_run(line: HostLine, run_id: str) -> AsyncIterator[RunAdvanced | LinkChanged]:
+async def attach_run(
+    line: HostLine, run_id: str
+) -> AsyncGenerator[RunAdvanced | LinkChanged, None]:
     """Yield the events of a run that was started before, from its first one on.
 
     Raises:
@@ -49,7 +51,7 @@ async def attach_run(line: HostLine, run_id: str) -> AsyncIterator[RunAdvanced |
 
 async def _follow(
     line: HostLine, run_id: str, seq: int, start_stdin: bytes
-) -> AsyncIterator[RunAdvanced | LinkChanged]:
+) -> AsyncGenerator[RunAdvanced | LinkChanged, None]:
     """Follow from `seq`; with `start_stdin` start the run first.
 
     A start that was cut off may or may not have reached the host: after the link is back the run
@@ -92,7 +94,7 @@ async def _follow(
 
 async def _events(
     line: HostLine, run_id: str, seq: int, start_stdin: bytes
-) -> AsyncIterator[RunEvent]:
+) -> AsyncGenerator[RunEvent, None]:
     """Read the journal over one channel; beats only prove that the line is alive."""
     verb = ("start",) if start_stdin else ("follow", run_id, str(seq))
     async with line.stream(*verb, stdin=start_stdin) as messages:

@@ -60,6 +60,20 @@ def is_loopback(address: str) -> bool:
     return ipaddress.ip_address(parse_address(address)[0]).is_loopback
 
 
+def loopback_address(address: str) -> tuple[str, int]:
+    """Where the host itself finds the service: an unspecified address answers on loopback."""
+    host, port = parse_address(address)
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "127.0.0.1" if "." in host else "::1"
+    return host, port
+
+
+def service_url(address: str) -> str:
+    """The service as a client on the host itself reaches it."""
+    host, port = loopback_address(address)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @dataclass(frozen=True, slots=True)
 class RestartOptions:
     """The choices of a restart, rollback, stop or start."""

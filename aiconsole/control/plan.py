@@ -123,6 +123,11 @@ def swap_steps(
     ]
 
 
+def stop_steps(layout: HostLayout, drain_timeout_s: float) -> list[Step]:
+    """The steps that end the service and keep what is needed to start it again."""
+    return [StopStep("stop", "Drain and stop every slot", layout, drain_timeout_s)]
+
+
 def _swap(
     layout: HostLayout,
     release_id: str,

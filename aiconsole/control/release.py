@@ -96,10 +96,25 @@ def served_choices(status: HostStatus) -> tuple[ModelChoice, ServiceChoice] | No
     Raises:
         CommandError: Its release.json is not one of ours.
     """
+    if not status.service.release_id:
+        return None
+    return _choices(_document(status, status.service.release_id))
+
+
+def model_of(status: HostStatus, release_id: str) -> ModelChoice:
+    """The model of a release that lies on the host.
+
+    Raises:
+        CommandError: Its release.json is missing or not one of ours.
+    """
+    return _choices(_document(status, release_id))[0]
+
+
+def _document(status: HostStatus, release_id: str) -> dict[str, Any]:
     for document in status.releases:
-        if document.get("id") == status.service.release_id:
-            return _choices(document)
-    return None
+        if document.get("id") == release_id:
+            return document
+    return {"id": release_id}
 
 
 def _choices(document: dict[str, Any]) -> tuple[ModelChoice, ServiceChoice]:

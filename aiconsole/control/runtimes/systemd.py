@@ -64,10 +64,6 @@ StartLimitIntervalSec=0
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/true
-Sockets={SOCKET_UNIT}
-DynamicUser=yes
-CapabilityBoundingSet=
-PrivateNetwork=yes
 """
 
 
@@ -81,6 +77,7 @@ def slot_unit(layout: HostLayout, user: str, gpu: bool, drain_timeout_s: float =
         drain_timeout_s: The longest that requests in flight may take after a stop.
     """
     runtime_directory = f"{layout.run.removeprefix('/run/')}/slot-%i"
+    launch = f"{layout.opt}/slots/%i/launch.py"
     return f"""\
 # Written by aiconsole. Local changes belong into `systemctl edit {SLOT_UNIT}`.
 [Unit]
@@ -93,7 +90,7 @@ Type=notify
 Sockets={SOCKET_UNIT}
 # Without it systemd makes the shared socket block, and the other slot freezes in accept().
 NonBlocking=yes
-ExecStart=/usr/bin/python3 -I {layout.opt}/slots/%i/launch.py --slot %i --run-dir {layout.run}/slot-%i
+ExecStart=/usr/bin/python3 -I {launch} --slot %i --run-dir {layout.run}/slot-%i
 User={user}
 RuntimeDirectory={runtime_directory}
 RuntimeDirectoryMode=0700

@@ -1,0 +1,74 @@
+"""up and down: the service on this machine, from nothing to an answer and back."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import aclosing
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from aiconsole.cli.ask import ask_terminal
+from aiconsole.cli.curl import curl_line
+from aiconsole.cli.follow import follow_events
+from aiconsole.cli.operate import Listen, Model, ModelName
+from aiconsole.control.options import DeployOptions, RestartOptions, service_url
+from aiconsole.control.release import model_of
+from aiconsole.services import Services, open_services
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line; opens no screen.")]
+NoScreen = Annotated[bool, typer.Option("--no-screen", help="Do not open the console.")]
+
+LOCAL = "localhost"
+
+
+def up(
+    model: Model = None,
+    model_name: ModelName = "",
+    listen: Listen = "",
+    no_screen: NoScreen = False,
+    as_json: Json = False,
+) -> None:
+    """Serve on this machine, wait for a real answer, and open the console on it."""
+    options = DeployOptions(model=model, model_name=model_name, listen=listen, yes=True)
+    code = asyncio.run(_up(options, as_json))
+    if code or as_json or no_screen or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise typer.Exit(code)
+    # Late, so that no other command pays for the screen's libraries.
+    import_module("aiconsole.cli.screen").open_screen()
+
+
+def down(as_json: Json = False) -> None:
+    """Finish the requests at work on this machine, then stop."""
+    raise typer.Exit(asyncio.run(_down(as_json)))
+
+
+async def _up(options: DeployOptions, as_json: bool) -> int:
+    async with open_services(ask_terminal) as services:
+        host = services.inventory.get(LOCAL)
+        events = services.operations.deploy([host], options, ask_terminal)
+        code = await follow_events(events, 1, as_json=as_json)
+        if code == 0 and not as_json:
+            print(await _how_to_ask(services))
+        return code
+
+
+async def _how_to_ask(services: Services) -> str:
+    status = await services.operations.status(services.inventory.get(LOCAL))
+    url = service_url(status.service.address)
+    model = model_of(status, status.service.release_id).name
+    return f"\n{model} answers on {url}\n\n{curl_line(url, model)}\n"
+
+
+async def _down(as_json: bool) -> int:
+    async with open_services(ask_terminal) as services:
+        host = services.inventory.get(LOCAL)
+        status = await services.operations.status(host)
+        if status.service.wanted != "running":
+            print("nothing runs on this machine" if not as_json else '{"outcome": "unchanged"}')
+            return 0
+        stream = services.operations.stop([host], RestartOptions(yes=True), ask_terminal)
+        async with aclosing(stream) as events:
+            return await follow_events(events, 1, as_json=as_json)

@@ -1,0 +1,79 @@
+"""Send files to a host, resuming after each cut of the line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from aiconsole.bundle.send import send_missing
+from aiconsole.control.events import LinkChanged, Progress
+from aiconsole.control.line import HostLine
+from aiconsole.errors import LinkLostError, UnreachableError
+from aiconsole.onhost.wire import Upload
+
+_ATTEMPTS = 20
+"""Cuts in a row without a byte of progress before the operator gets to decide."""
+
+_RETRY_S = (0.2, 1.0, 2.0, 5.0)
+
+
+async def send_files(
+    line: HostLine, files: Sequence[tuple[Upload, Path]]
+) -> AsyncGenerator[Progress | LinkChanged, None]:
+    """Send what the host does not hold yet; what arrived before a cut is not sent again.
+
+    Raises:
+        TransferError: The host refused: disk full, read-only, wrong digest.
+        LinkLostError, UnreachableError: The line did not come back; run again to resume.
+    """
+    host, failures, best_bytes = line.host.name, 0, 0
+    total = sum(upload.size_bytes for upload, _ in files)
+    while True:
+        try:
+            async with aclosing(_send_once(line, files, total)) as steps:
+                async for progress in steps:
+                    if failures and progress.done_bytes > best_bytes:
+                        failures = 0
+                        yield LinkChanged(host, "up", "resumed")
+                    best_bytes = max(best_bytes, progress.done_bytes)
+                    yield progress
+            return
+        except (LinkLostError, UnreachableError) as error:
+            failures += 1
+            if failures > _ATTEMPTS:
+                raise
+            if failures == 1:
+                yield LinkChanged(host, "unknown", f"{error}; resuming when it is back")
+            await asyncio.sleep(_RETRY_S[min(failures, len(_RETRY_S)) - 1])
+
+
+async def _send_once(
+    line: HostLine, files: Sequence[tuple[Upload, Path]], total_bytes: int
+) -> AsyncGenerator[Progress, None]:
+    """Turn the sender's callback into a stream; leaving the stream stops the sender."""
+    news: asyncio.Queue[int | None] = asyncio.Queue()
+
+    async def send() -> None:
+        try:
+            await send_missing(
+                await line.session(),
+                line.tool,
+                line.layout,
+                files,
+                sudo=line.sudo,
+                progress=news.put_nowait,
+            )
+        finally:
+            news.put_nowait(None)
+
+    sending = asyncio.create_task(send())
+    try:
+        while (done_bytes := await news.get()) is not None:
+            yield Progress(line.host.name, "upload", "Send", done_bytes, total_bytes)
+        await sending
+    finally:
+        sending.cancel()
+        with suppress(asyncio.CancelledError, LinkLostError, UnreachableError):
+            await sending
