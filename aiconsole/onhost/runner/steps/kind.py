@@ -25,6 +25,10 @@ class StepError(Exception):
         self.hint = hint
         self.data = data or {}
 
+    def as_data(self) -> dict[str, Any]:
+        """What the event of the failure carries: the data, and the hint where there is one."""
+        return {**self.data, "hint": self.hint} if self.hint else self.data
+
 
 class Say(Protocol):
     """Tells the operator how far a step is; becomes a `step-progress` event."""
