@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +15,10 @@ class Command:
 
     argv: tuple[str, ...]
     """Program and arguments, each passed as it is (quoted for the remote login shell by ssh)."""
-    stdin: bytes = b""
-    """Sent whole, then closed. For a dialogue use `Session.open`."""
+    stdin: bytes = field(default=b"", repr=False)
+    """Sent whole, then closed. For a dialogue use `Session.open`. Never shown: it may be secret."""
     timeout_s: float | None = 30.0
-    """None waits for ever; a lost link still ends the wait."""
+    """Of `run`, once the program runs; None waits for ever. A lost link always ends the wait."""
     sudo: bool = False
     """Run as root; ignored where the session's user is root already."""
 
@@ -39,8 +39,8 @@ class Completed:
     command: Command
     exit_status: int
     """0 to 255; a command killed by signal N gives 128 + N."""
-    stdout: bytes
-    stderr: bytes
+    stdout: bytes = field(repr=False)
+    stderr: bytes = field(repr=False)
     elapsed_s: float
 
     @property

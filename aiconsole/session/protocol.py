@@ -35,10 +35,15 @@ class Process(Protocol):
 
         Raises:
             LinkLostError: The link died, so the end is unknown.
+            CommandError: The program was stopped by `kill`.
         """
 
     def kill(self) -> None:
-        """Close the channel at once; the remote program gets a hang-up at its next write."""
+        """Stop the program at once, without waiting; `wait` then raises CommandError.
+
+        A program that runs as root for an ordinary user cannot be killed; its pipes are closed,
+        so that it ends at its next read or write.
+        """
 
 
 class Forward(Protocol):
@@ -79,11 +84,16 @@ class Session(Protocol):
     def open(self, command: Command) -> AbstractAsyncContextManager[Process]:
         """Start a command and talk to it; raises as `run` does.
 
-        `command.stdin` is sent first, and stdin stays open.
+        `command.stdin` is sent first, and stdin stays open. `command.timeout_s` does not
+        apply: the caller decides how long the talk may last. Leaving the context stops a program
+        that still runs.
         """
 
     async def forward(self, remote_host: str, remote_port: int, local_port: int = 0) -> Forward:
         """Bring an address of the host's side to a port on 127.0.0.1 here (0: any free one)."""
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended, whoever ended it."""
 
     async def close(self) -> None:
         """Close the connection; a second call does nothing."""
