@@ -1,1 +1,1 @@
-"""The inference daemon: the only network face, in front of engines in processes of their own."""
+"""inferd, the inference daemon: the only network face, in front of an engine's own process."""

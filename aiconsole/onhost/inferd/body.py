@@ -1,0 +1,60 @@
+"""The body of a request: read within its limit, decoded strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from aiconsole.onhost.inferd.errors import ApiError, bad_request
+from aiconsole.onhost.inferd.exchange import Scope, header
+
+
+class ClientGoneError(Exception):
+    """The client left before its request was whole."""
+
+
+async def read(
+    scope: Scope, receive: Callable[[], Awaitable[Any]], limit_bytes: int
+) -> dict[str, Any]:
+    """Read and decode a JSON object.
+
+    Raises:
+        ApiError: 413 or 400.
+        ClientGoneError: Nobody is there to hear of it.
+    """
+    length = header(scope, b"content-length")
+    if length.isdigit() and int(length) > limit_bytes:
+        raise _too_large(limit_bytes)
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit_bytes:
+            raise _too_large(limit_bytes)
+        parts.append(part)
+        if not message.get("more_body", False):
+            break
+    return _decode(b"".join(parts))
+
+
+def _decode(data: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if not data.strip():
+            raise bad_request(
+                "The body is empty; a JSON object is needed.", code="invalid_json"
+            ) from None
+        raise bad_request(f"The body is not valid JSON: {error}.", code="invalid_json") from None
+    if not isinstance(value, dict):
+        raise bad_request("The body must be a JSON object.", code="invalid_json")
+    return value
+
+
+def _too_large(limit_bytes: int) -> ApiError:
+    return ApiError(413, f"The body is larger than {limit_bytes:,} bytes.", code="body_too_large")

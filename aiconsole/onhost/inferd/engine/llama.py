@@ -1,0 +1,279 @@
+"""llama.cpp in a process of its own: checked, loaded, proven, watched, and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+from aiconsole.onhost.inferd import cpu
+from aiconsole.onhost.inferd.engine.process import EngineProcess
+from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk, EngineState, EngineStatus
+from aiconsole.onhost.inferd.engine.reason import explain
+from aiconsole.onhost.inferd.engine.sizing import Sizing, size
+from aiconsole.onhost.inferd.engine.upstream import OpenAIUpstream
+from aiconsole.onhost.inferd.engine.worker import WorkerSpec
+from aiconsole.onhost.inferd.errors import ApiError, StartError, unavailable
+from aiconsole.onhost.inferd.gguf import GgufError, GgufHeader, read_header
+from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings
+
+log = logging.getLogger("inferd.engine")
+
+_POLL_S = 0.05
+_PROBE_TIMEOUT_S = 120.0
+_BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_HEALTHY_AFTER_S = 60.0
+_SOCKET_PATH_LIMIT = 107
+
+
+class LlamaEngine:
+    """Supervises one worker process."""
+
+    def __init__(
+        self,
+        model: ModelSettings,
+        settings: EngineSettings,
+        run_dir: Path,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._run_dir = run_dir
+        self._on_change = on_change
+        self._header: GgufHeader | None = None
+        self._sizing: Sizing | None = None
+        self._private: Path | None = None
+        self._process: EngineProcess | None = None
+        self._upstream: OpenAIUpstream | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._status = EngineStatus("starting")
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens that prompt and answer of one request may have together."""
+        return self._sizing.context_tokens if self._sizing else 0
+
+    @property
+    def slots(self) -> int:
+        """Requests that it computes together."""
+        return self._sizing.slots if self._sizing else 0
+
+    def status(self) -> EngineStatus:
+        """How it is now."""
+        return self._status
+
+    async def start(self) -> None:
+        """Check the file and the CPU, load, and prove it by a completion.
+
+        Raises:
+            StartError: With the reason in plain words.
+        """
+        self._set("loading", phase="checking the model file")
+        try:
+            self._header = await asyncio.to_thread(self._check)
+            self._sizing = size(self._settings, self._header)
+            self._private = self._make_private()
+            await self._launch()
+        except StartError as error:
+            self._set("failed", reason=str(error))
+            raise
+        self._watch = asyncio.create_task(self._keep_up())
+
+    async def stream(self, ask: Ask) -> AsyncGenerator[list[Chunk], None]:
+        """Compute one request."""
+        if self._upstream is None or self._status.state != "ready":
+            raise unavailable(
+                f"The engine is not ready: {self._status.reason or self._status.phase}.",
+                code="engine_unavailable",
+                retry_after_s=2.0,
+            )
+        async with aclosing(self._upstream.stream(ask)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def stop(self, grace_s: float) -> None:
+        """End the process and remove its private directory."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+        await self._end_process(grace_s)
+        if self._private is not None:
+            shutil.rmtree(self._private, ignore_errors=True)
+        self._set("stopped")
+
+    def _check(self) -> GgufHeader:
+        if not self._settings.binary and (missing := cpu.missing_flags()):
+            raise StartError(
+                "This CPU cannot run the built-in engine",
+                f"it does not show {', '.join(missing)}",
+                "On a virtual machine, set its CPU type to `host`.",
+                permanent=True,
+            )
+        path = Path(self._model.path)
+        try:
+            header = read_header(path)
+        except OSError as error:
+            raise self._bad_model(f"{path}: {error.strerror or error}") from error
+        except GgufError as error:
+            raise self._bad_model(f"{path}: {error}") from error
+        wanted = self._model.size_bytes
+        if wanted and header.size_bytes != wanted:
+            raise self._bad_model(f"{path}: {header.size_bytes:,} bytes instead of {wanted:,}")
+        return header
+
+    def _bad_model(self, detail: str) -> StartError:
+        return StartError(
+            "The model cannot be served", detail, "Ship the model again.", permanent=True
+        )
+
+    def _make_private(self) -> Path:
+        """A 0700 directory whose path leaves room for a socket's name."""
+        wanted = self._run_dir / "engine"
+        if len(os.fsencode(wanted / "w.sock")) > _SOCKET_PATH_LIMIT:
+            return Path(tempfile.mkdtemp(prefix="inferd-"))
+        shutil.rmtree(wanted, ignore_errors=True)
+        wanted.mkdir(mode=0o700, parents=True)
+        return wanted
+
+    async def _launch(self) -> None:
+        """Start one process and wait until it has answered a completion."""
+        spec = self._spec()
+        self._set("loading", phase="starting the engine")
+        self._process = await EngineProcess.spawn(spec)
+        self._upstream = OpenAIUpstream(spec.socket_path, spec.api_key)
+        try:
+            await self._until_loaded(self._process, self._upstream)
+            self._set("loading", phase="proving it by a completion")
+            await asyncio.wait_for(self._prove(self._upstream), _PROBE_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            await self._end_process(0.0)
+            raise StartError(
+                "The engine did not answer", f"no completion within {_PROBE_TIMEOUT_S:.0f} s"
+            ) from None
+        except ApiError as error:
+            raise await self._failed_load(str(error)) from error
+        self._set("ready")
+
+    def _spec(self) -> WorkerSpec:
+        assert self._sizing is not None
+        assert self._private is not None
+        sock, key = self._private / "w.sock", secrets.token_urlsafe(32)
+        sock.unlink(missing_ok=True)
+        key_file = self._write_key(key) if self._settings.binary else ""
+        return WorkerSpec(
+            model_path=self._model.path,
+            model_name=self._model.name,
+            socket_path=str(sock),
+            api_key=key,
+            api_key_file=key_file,
+            binary=self._settings.binary,
+            pool_tokens=self._sizing.pool_tokens,
+            slots=self._sizing.slots,
+            threads=self._sizing.threads,
+            batch_tokens=self._settings.batch_tokens,
+            cache_ram_mib=self._sizing.cache_ram_mib,
+            http_threads=self._sizing.slots * 2 + 4,
+            parent_pid=os.getpid(),
+        )
+
+    def _write_key(self, key: str) -> str:
+        assert self._private is not None
+        path = self._private / "key"
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key)
+        return str(path)
+
+    async def _until_loaded(self, process: EngineProcess, upstream: OpenAIUpstream) -> None:
+        limit_s = self._settings.load_timeout_s
+        deadline = time.monotonic() + limit_s
+        while not await upstream.healthy():
+            if process.ended:
+                raise await self._failed_load("")
+            if time.monotonic() > deadline:
+                await self._end_process(0.0)
+                raise StartError("The engine did not load", f"not ready after {limit_s:.0f} s")
+            resident = cpu.resident_bytes(process.pid)
+            size_bytes = self._header.size_bytes if self._header else 0
+            progress = min(0.99, resident / size_bytes) if size_bytes else 0.0
+            self._set("loading", phase="loading the model", progress=progress)
+            await asyncio.sleep(_POLL_S)
+
+    async def _failed_load(self, otherwise: str) -> StartError:
+        """The reason of a process that did not come up; ends it if it is still there."""
+        process = self._process
+        assert process is not None
+        await asyncio.sleep(0)
+        alive = not process.ended
+        await self._end_process(0.0)
+        if alive and otherwise:
+            return StartError("The engine failed its first completion", otherwise)
+        for line in process.output.splitlines()[-12:]:
+            log.warning("engine: %s", line)
+        return StartError("The engine did not load", explain(process.output, await process.wait()))
+
+    async def _prove(self, upstream: OpenAIUpstream) -> None:
+        """A real completion; the only proof that counts."""
+        ask = Ask("text", {"model": self._model.name, "prompt": "Hello", "max_tokens": 1})
+        finished = False
+        async with aclosing(upstream.stream(ask)) as batches:
+            async for batch in batches:
+                finished = finished or any(chunk.fields for chunk in batch)
+        if not finished:
+            raise unavailable("the completion came back without an end", code="engine_error")
+
+    async def _keep_up(self) -> None:
+        """Start the process again whenever it ends, with growing pauses."""
+        failures = 0
+        while True:
+            assert self._process is not None
+            began = time.monotonic()
+            code = await self._process.wait()
+            reason = explain(self._process.output, code)
+            log.error("the engine ended: %s", reason)
+            if time.monotonic() - began > _HEALTHY_AFTER_S:
+                failures = 0
+            while not await self._again(reason, failures):
+                failures += 1
+                reason = self._status.reason
+            failures += 1
+
+    async def _again(self, reason: str, failures: int) -> bool:
+        await self._end_process(0.0)
+        pause_s = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
+        restarts = self._status.restarts + 1
+        phase = f"starting again in {pause_s:g} s"
+        self._status = EngineStatus("restarting", reason, phase, restarts=restarts)
+        self._on_change()
+        await asyncio.sleep(pause_s)
+        try:
+            await self._launch()
+        except StartError as error:
+            self._set("restarting", reason=str(error))
+            return False
+        log.warning("the engine answers again, after: %s", reason)
+        return True
+
+    async def _end_process(self, grace_s: float) -> None:
+        if self._upstream is not None:
+            await self._upstream.close()
+            self._upstream = None
+        if self._process is not None:
+            await self._process.end(grace_s)
+
+    def _set(
+        self, state: EngineState, *, reason: str = "", phase: str = "", progress: float = 0.0
+    ) -> None:
+        pid = self._process.pid if self._process and not self._process.ended else 0
+        kept = reason or (self._status.reason if state in ("loading", "restarting") else "")
+        new = EngineStatus(state, kept, phase, round(progress, 2), self._status.restarts, pid)
+        if new != self._status:
+            self._status = new
+            self._on_change()

@@ -1,0 +1,50 @@
+"""How large an engine is made for this model on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiconsole.onhost.inferd import cpu
+from aiconsole.onhost.inferd.gguf import GgufHeader
+from aiconsole.onhost.inferd.settings import EngineSettings
+
+_DEFAULT_SLOTS = 4
+_DEFAULT_CONTEXT_TOKENS = 8192
+_CACHE_LIMIT_MIB = 512
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """The numbers that an engine is started with."""
+
+    context_tokens: int
+    """Of one request."""
+    pool_tokens: int
+    """Of all slots together."""
+    slots: int
+    threads: int
+    cache_ram_mib: int
+    """Prompt cache in main memory."""
+
+
+def size(settings: EngineSettings, header: GgufHeader) -> Sizing:
+    """Choose what the settings leave open.
+
+    The pool holds a whole context for each slot, so that no request is thrown out because of the
+    others; where a quarter of the memory does not hold that, slots share what does.
+    """
+    memory = cpu.memory_bytes() or 4096 * _MIB
+    trained = header.context_tokens or 2048
+    context = settings.context_tokens or min(trained, _DEFAULT_CONTEXT_TOKENS)
+    context = min(context, trained)
+    slots = settings.slots or _DEFAULT_SLOTS
+    affordable = memory // 4 // max(1, header.kv_bytes_per_token)
+    allowed = cpu.usable_threads()
+    return Sizing(
+        context_tokens=context,
+        pool_tokens=max(context, min(context * slots, affordable)),
+        slots=slots,
+        threads=min(settings.threads or allowed, allowed),
+        cache_ram_mib=min(_CACHE_LIMIT_MIB, memory // 10 // _MIB),
+    )

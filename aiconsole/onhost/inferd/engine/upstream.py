@@ -1,0 +1,153 @@
+"""An OpenAI-compatible server on a UNIX socket, as a client sees it; always asked for a stream.
+
+A stream is the one shape in which llama.cpp notices at once that its client has gone, so that a
+request that nobody waits for any more frees its slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import aiohttp
+import orjson
+
+from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk, Kind
+from aiconsole.onhost.inferd.errors import ApiError, bad_request, unavailable
+
+_PATHS: dict[Kind, str] = {"chat": "/v1/chat/completions", "text": "/v1/completions"}
+_MAX_EVENT_BYTES = 8 * 1024 * 1024
+_CONNECT_TIMEOUT_S = 5.0
+
+
+class OpenAIUpstream:
+    """Speaks to one server; each request has a connection of its own.
+
+    llama.cpp closes the connection after a stream without saying so in a header: a pooled
+    connection would break under the next request.
+    """
+
+    def __init__(self, socket_path: str, api_key: str) -> None:
+        self._session = aiohttp.ClientSession(
+            base_url="http://engine",
+            connector=aiohttp.UnixConnector(socket_path, force_close=True, limit=0),
+            headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+            auto_decompress=False,
+        )
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._session.close()
+
+    async def healthy(self) -> bool:
+        """Whether the server says that it is ready."""
+        try:
+            async with self._session.get(
+                "/health", timeout=aiohttp.ClientTimeout(total=_CONNECT_TIMEOUT_S)
+            ) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    async def stream(self, ask: Ask) -> AsyncGenerator[list[Chunk], None]:
+        """Events of one answer, as many at a time as arrived together.
+
+        Raises:
+            ApiError: Refused by the server, or broken off by it.
+        """
+        body = {**ask.body, "stream": True, "stream_options": {"include_usage": True}}
+        try:
+            response = await self._session.post(_PATHS[ask.kind], data=orjson.dumps(body))
+        except (aiohttp.ClientError, OSError) as error:
+            raise _gone() from error
+        try:
+            if response.status != 200:
+                raise _refusal(response.status, await response.read())
+            async for batch in _events(response):
+                yield batch
+        except (aiohttp.ClientError, OSError) as error:
+            raise _gone() from error
+        finally:
+            response.close()
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[list[Chunk], None]:
+    content, rest = response.content, b""
+    while True:
+        data = await content.readany()
+        if not data:
+            # The server ended without its closing mark: the answer is not whole.
+            raise aiohttp.ClientPayloadError("no [DONE]")
+        *lines, rest = (rest + data).split(b"\n")
+        if len(rest) > _MAX_EVENT_BYTES:
+            raise aiohttp.ClientPayloadError("an event without end")
+        batch: list[Chunk] = []
+        done = False
+        for line in lines:
+            if line.startswith(b"data: "):
+                if line.startswith(b"data: [DONE]"):
+                    done = True
+                    break
+                chunk = _chunk(line[6:].rstrip())
+                if chunk is not None:
+                    batch.append(chunk)
+            elif line.startswith(b"error: "):
+                raise _failure(_decode(line[7:]))
+        if batch:
+            yield batch
+        if done:
+            return
+
+
+def _chunk(data: bytes) -> Chunk | None:
+    if b'"finish_reason":null' in data and not (
+        b'"usage":' in data or b'"finish_reason":"' in data
+    ):
+        # A piece of text; quotes within it are escaped, so these marks are keys and no text.
+        return Chunk(data, None)
+    fields = _decode(data)
+    if not isinstance(fields, dict):
+        return None
+    if "error" in fields:
+        raise _failure(fields)
+    return Chunk(data, fields)
+
+
+def _decode(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise aiohttp.ClientPayloadError("an event that is not JSON") from error
+
+
+def _gone() -> ApiError:
+    return unavailable("The engine broke off; it is being restarted.", code="engine_unavailable")
+
+
+def _failure(fields: Any) -> ApiError:
+    """An error in mid-stream."""
+    error = fields.get("error") if isinstance(fields, dict) else None
+    status = error.get("code") if isinstance(error, dict) else None
+    return _refusal(status if isinstance(status, int) else 500, orjson.dumps(fields))
+
+
+def _refusal(status: int, body: bytes) -> ApiError:
+    """The server's error as ours: the client's mistakes stay 400, all else is not its fault."""
+    try:
+        error = orjson.loads(body)["error"]
+        message, kind = str(error["message"]), str(error.get("type", ""))
+    except (ValueError, KeyError, TypeError):
+        error, message, kind = {}, "The engine gave no reason.", ""
+    if kind == "exceed_context_size_error":
+        numbers = {key: error[key] for key in ("n_prompt_tokens", "n_ctx") if key in error}
+        return ApiError(
+            400, message, code="context_length_exceeded", param="messages", extra=numbers
+        )
+    if 400 <= status < 500 and status not in (401, 403, 404):
+        return bad_request(message, code="engine_refused")
+    if status == 503:
+        return unavailable(message, code="engine_loading")
+    return ApiError(500, f"The engine failed: {message}", kind="server_error", code="engine_error")

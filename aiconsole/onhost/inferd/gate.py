@@ -1,0 +1,122 @@
+"""The first and last thing every request passes: its id, its key, its line in the log."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from starlette.exceptions import HTTPException
+
+from aiconsole.onhost.inferd.body import ClientGoneError
+from aiconsole.onhost.inferd.errors import ApiError
+from aiconsole.onhost.inferd.exchange import Exchange, Scope, header
+from aiconsole.onhost.inferd.gateway import Gateway
+
+log = logging.getLogger("inferd.gate")
+
+Receive: TypeAlias = Callable[[], Awaitable[Any]]
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_OPEN_PATHS = frozenset({"/health", "/ready"})
+_CLIENT_GONE = 499
+
+
+class Gate:
+    """Wraps an application; `trusted` is the admin socket, whose file mode is its lock."""
+
+    def __init__(self, app: App, gateway: Gateway, *, trusted: bool) -> None:
+        self._app = app
+        self._gateway = gateway
+        self._trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request through, or answer it here."""
+        exchange = Exchange.open(scope, trusted=self._trusted)
+        mark = (b"x-request-id", exchange.request_id.encode())
+
+        async def marked(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                exchange.code = message["status"]
+                message = {**message, "headers": [*message["headers"], mark]}
+            await send(message)
+
+        self._gateway.begin(exchange)
+        # Starlette's router raises its 404 and 405 only within an application.
+        scope["app"] = self._app
+        try:
+            self._check_key(scope, exchange)
+            await self._app(scope, receive, marked)
+        except ApiError as error:
+            await refuse(marked, exchange, error)
+        except HTTPException as error:
+            await refuse(marked, exchange, _translated(error, scope))
+        except ClientGoneError:
+            exchange.code, exchange.reason = _CLIENT_GONE, "client-gone"
+        except (
+            Exception
+        ):  # the edge: a fault of ours is logged and answered, and ends no other request
+            log.exception("request %s failed", exchange.request_id)
+            await self._apologise(marked, exchange)
+        finally:
+            exchange.code = exchange.code or _CLIENT_GONE
+            self._gateway.finish(exchange)
+
+    def _check_key(self, scope: Scope, exchange: Exchange) -> None:
+        if self._trusted or not self._needs_key(scope["path"], exchange.client):
+            return
+        try:
+            key = self._gateway.keys.check(header(scope, b"authorization").decode("latin-1"))
+        except ApiError:
+            self._gateway.metrics.rejected.labels("auth").inc()
+            raise
+        exchange.key_label = key.label
+
+    def _needs_key(self, path: str, client: str) -> bool:
+        if path in _OPEN_PATHS:
+            return False
+        if path == "/metrics" and _is_loopback(client):
+            return False
+        return self._gateway.keys_required or path == "/metrics"
+
+    async def _apologise(self, send: Send, exchange: Exchange) -> None:
+        if exchange.code:
+            exchange.cut = True  # an answer had begun; the server closes the connection
+            return
+        error = ApiError(
+            500, "The server failed; the log has the reason.", kind="server_error", code="internal"
+        )
+        await refuse(send, exchange, error)
+
+
+async def refuse(send: Send, exchange: Exchange, error: ApiError) -> None:
+    """Answer with an error."""
+    exchange.reason = error.code
+    body = error.as_json()
+    length = (b"content-length", str(len(body)).encode())
+    start = {
+        "type": "http.response.start",
+        "status": error.status,
+        "headers": [*error.headers(), length],
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _translated(error: HTTPException, scope: Scope) -> ApiError:
+    """The router's own refusals, in the shape of all others."""
+    method, path = scope["method"], scope["path"][:200]
+    if error.status_code == 405:
+        return ApiError(405, f"{method} is not allowed on {path}.", code="method_not_allowed")
+    return ApiError(404, f"There is no {method} {path} here.", code="not_found")
+
+
+def _is_loopback(client: str) -> bool:
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

@@ -1,0 +1,230 @@
+"""A listening socket with uvicorn's HTTP protocol on it, and an end that breaks off nobody.
+
+uvicorn's own shutdown closes idle keep-alive connections at once: a request that is just on its
+way over one of them is lost. Here they live on for a grace, every answer says `Connection: close`,
+and a connection is closed only while nothing of a request has arrived on it.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import fcntl
+import logging
+import socket
+import termios
+from email.utils import formatdate
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from aiconsole.onhost.inferd.errors import ApiError
+from aiconsole.onhost.inferd.gate import Gate
+
+log = logging.getLogger("inferd.listener")
+
+BACKLOG = 4096
+_KEEP_ALIVE_S = 75
+_REQUEST_READ_S = 60.0
+_HEAD_LIMIT_BYTES = 64 * 1024
+_POLL_S = 0.02
+_LAST_ANSWERS_S = 2.0
+
+
+class _State(ServerState):
+    """uvicorn's state, shared by the connections of one listener."""
+
+    draining = False
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._reading = False
+        self._in_head = False
+        self._head_bytes = 0
+        self._patience: asyncio.TimerHandle | None = None
+        self.idle_since = self.loop.time()
+
+    @property
+    def idle(self) -> bool:
+        """No answer under way, and not a byte of a request has arrived."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        return not (busy or self._reading or self.pipeline or _unread_bytes(self.transport))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client that connects and says nothing is not kept for ever."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer."""
+        self._forget_patience()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before the body: a head has an end."""
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > _HEAD_LIMIT_BYTES:
+            self._answer(
+                ApiError(431, "The request's headers are too large.", code="headers_too_large")
+            )
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._reading = self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+        if self._patience is None:
+            self._expect_request()
+
+    def on_headers_complete(self) -> None:
+        """From here on the body is counted by who reads it."""
+        self._in_head = False
+        super().on_headers_complete()
+        if self.server_state.draining and self.cycle is not None:  # type: ignore[attr-defined]
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._reading = False
+        self._forget_patience()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The connection is idle again."""
+        self.idle_since = self.loop.time()
+        super().on_response_complete()
+
+    def announce_end(self) -> None:
+        """Let the answer under way say that it is the last, if its head is not out yet."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not HTTP gets an error in our shape."""
+        self._answer(ApiError(400, "This is not a valid HTTP request.", code="invalid_http"))
+
+    def _answer(self, error: ApiError) -> None:
+        body = error.as_json()
+        reason = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}[error.status]
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n" % (error.status, reason)
+        head += b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(head + body)
+        self.transport.close()
+
+    def _expect_request(self) -> None:
+        self._patience = self.loop.call_later(_REQUEST_READ_S, self._give_up)
+
+    def _forget_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+class Listener:
+    """One listening socket."""
+
+    def __init__(self, app: Gate, sock: socket.socket) -> None:
+        self._sock = sock
+        self._state = _State()
+        self._config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+        )
+        self._server: asyncio.AbstractServer | None = None
+        self._clock: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Accept from now on."""
+        self._config.load()
+        loop = asyncio.get_running_loop()
+        self._sock.setblocking(False)
+        # asyncio would set the backlog of the shared socket back to 100 for both slots.
+        self._server = await loop.create_server(self._connection, sock=self._sock, backlog=BACKLOG)
+        self._clock = asyncio.create_task(self._keep_date())
+
+    async def stop_accepting(self) -> None:
+        """Close our own descriptor; another process may go on with the same socket."""
+        if self._server is not None:
+            self._server.close()
+        else:
+            self._sock.close()
+        await asyncio.sleep(0)  # connections accepted in this turn come up before we go on
+        self._state.draining = True
+        for connection in self._connections():
+            connection.announce_end()
+
+    async def drain(self, idle_grace_s: float, deadline: float, hurry: asyncio.Event) -> bool:
+        """Wait until every connection has ended; False if `deadline` or `hurry` came first."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while connections := self._connections():
+            now = loop.time()
+            if now >= deadline or hurry.is_set():
+                return False
+            for connection in connections:
+                quiet_s = now - max(connection.idle_since, began)
+                if quiet_s >= idle_grace_s and connection.idle:
+                    connection.transport.close()
+            await asyncio.sleep(_POLL_S)
+        return True
+
+    async def close(self) -> None:
+        """End what is left: last answers go out, then connections are closed."""
+        if self._server is not None:
+            self._server.close()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _LAST_ANSWERS_S
+        while any(not connection.idle for connection in self._connections()):
+            if loop.time() > deadline:
+                break
+            await asyncio.sleep(_POLL_S)
+        for connection in self._connections():
+            connection.transport.abort()
+        if self._clock is not None:
+            self._clock.cancel()
+
+    def _connection(self) -> Connection:
+        return Connection(self._config, self._state, {})
+
+    def _connections(self) -> list[Connection]:
+        return [c for c in self._state.connections if isinstance(c, Connection)]
+
+    async def _keep_date(self) -> None:
+        while True:
+            now = formatdate(usegmt=True).encode()
+            self._state.default_headers = [(b"date", now)]
+            await asyncio.sleep(1.0)
+
+
+def _unread_bytes(transport: asyncio.Transport) -> int:
+    """Bytes that the kernel holds for this connection and the loop has not delivered yet."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.is_closing():
+        return 0
+    count = array.array("i", [0])
+    try:
+        fcntl.ioctl(sock.fileno(), termios.FIONREAD, count)
+    except OSError:
+        return 0
+    return count[0]

@@ -1,0 +1,84 @@
+"""What the daemon measures: at the gateway, the same for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_DURATION_S = (
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+    160, 320, 640,
+)  # fmt: skip
+_TTFT_S = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+    20, 40, 80, 160, 640,
+)  # fmt: skip
+_TOKEN_S = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
+)  # fmt: skip
+
+
+class Metrics:
+    """The series, under names of our own (`inferd_*`)."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each one, of no use here
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "inferd_requests", "Finished requests.", ["route", "model", "code", "finish_reason"],
+            registry=registry,
+        )  # fmt: skip
+        self.duration_s = Histogram(
+            "inferd_request_duration_seconds", "From arrival to the end of the answer.",
+            ["route"], buckets=_DURATION_S, registry=registry,
+        )  # fmt: skip
+        self.ttft_s = Histogram(
+            "inferd_time_to_first_token_seconds", "From arrival to the first token.",
+            buckets=_TTFT_S, registry=registry,
+        )  # fmt: skip
+        self.token_s = Histogram(
+            "inferd_inter_token_latency_seconds", "Mean time between the tokens of an answer.",
+            buckets=_TOKEN_S, registry=registry,
+        )  # fmt: skip
+        self.queue_s = Histogram(
+            "inferd_queue_time_seconds", "Time in the queue.", buckets=_TTFT_S, registry=registry
+        )
+        self.prompt_tokens = Counter(
+            "inferd_prompt_tokens", "Tokens of prompts.", ["model"], registry=registry
+        )
+        self.completion_tokens = Counter(
+            "inferd_completion_tokens", "Tokens of answers.", ["model"], registry=registry
+        )
+        self.rejected = Counter(
+            "inferd_rejected", "Requests refused or broken off by a rule.", ["reason"],
+            registry=registry,
+        )  # fmt: skip
+        self.model_info = Gauge(
+            "inferd_model_info", "The model that is served.", ["model", "sha256", "generation"],
+            registry=registry,
+        )  # fmt: skip
+        self.engine_state = Gauge(
+            "inferd_engine_state", "1 for the state that the engine is in.", ["state"],
+            registry=registry,
+        )  # fmt: skip
+        self.audit_dropped = Counter(
+            "inferd_audit_dropped", "Audit lines that could not be written.", registry=registry
+        )
+
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A value that is read when somebody asks."""
+        Gauge(name, text, registry=self.registry).set_function(read)
+
+    def text(self) -> bytes:
+        """All series in Prometheus' format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,1 @@
+"""What the daemon answers, one file for each thing that can be asked for."""

@@ -1,0 +1,52 @@
+"""`/v1/models`: the one model that is served."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from aiconsole.onhost.inferd import exchange as exchanges
+from aiconsole.onhost.inferd.errors import ApiError
+from aiconsole.onhost.inferd.gateway import Gateway
+from aiconsole.onhost.inferd.routes.answers import JsonAnswer
+
+
+class Models:
+    """Answers the list and a single model."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._created = int(time.time())
+
+    async def index(self, request: Request) -> Response:
+        """All of them: one."""
+        exchanges.of(request.scope).route = "models"
+        return JsonAnswer({"object": "list", "data": [self._model()]})
+
+    async def one(self, request: Request) -> Response:
+        """One by its name."""
+        exchanges.of(request.scope).route = "models"
+        name = request.path_params["name"]
+        if name != self._gateway.settings.model.name:
+            raise ApiError(
+                404, f"The model `{name[:200]}` is not served here.",
+                code="model_not_found", param="model",
+            )  # fmt: skip
+        return JsonAnswer(self._model())
+
+    def _model(self) -> dict[str, Any]:
+        model = self._gateway.settings.model
+        return {
+            "id": model.name,
+            "object": "model",
+            "created": self._created,
+            "owned_by": "aiconsole",
+            "meta": {
+                "sha256": model.sha256,
+                "size_bytes": model.size_bytes,
+                "context_tokens": self._gateway.engine.context_tokens,
+            },
+        }
