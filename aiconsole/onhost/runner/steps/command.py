@@ -29,12 +29,13 @@ class CommandKind:
         _expect_ok(_run(step.argv, step, context.cancel))
 
     def undo(self, step: CommandStep, context: Context, saved: dict[str, Any]) -> None:
-        """Run `undo_argv`, unless the check says that nothing was done."""
+        """Run `undo_argv`; it may fail where the check says that nothing is left of the step."""
         if not step.undo_argv:
             return
-        if step.check_argv and not _run(step.check_argv, step, NEVER).ok:
+        undone = _run(step.undo_argv, step, NEVER)
+        if not undone.ok and step.check_argv and not _run(step.check_argv, step, NEVER).ok:
             return
-        _expect_ok(_run(step.undo_argv, step, NEVER))
+        _expect_ok(undone)
 
 
 def _run(argv: tuple[str, ...], step: CommandStep, cancel: Cancel) -> Finished:

@@ -23,6 +23,8 @@ class FileKind:
         if problem := place_problem(path, context) or ownership_problem(step.owner, context):
             return StepCheck(step.id, "unknown", problem=problem)
         wanted = step.content.encode()
+        if step.create_only and path.exists():
+            return StepCheck(step.id, "none", note="it is there and stays as it is")
         if not path.exists() and not path.is_symlink():
             return StepCheck(step.id, "create", _diff(step, b""), f"{len(wanted)} bytes")
         if path.is_symlink():

@@ -50,11 +50,9 @@ class UnpackKind:
         except BaseException:
             discard(temporary)
             raise
+        temporary.chmod(0o555)
         sync_tree(temporary)
-        # An ordinary user may not rename a directory that it may not write to.
-        temporary.chmod(0o755)
         temporary.rename(path)
-        path.chmod(0o555)
         sync_directory(path.parent)
         remove_file(upload)
 

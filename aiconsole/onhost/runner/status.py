@@ -1,0 +1,58 @@
+"""The service on this host as it is: slots, releases, runs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from aiconsole.onhost.runner import runtimes
+from aiconsole.onhost.runner.record import all_records
+from aiconsole.onhost.wire import HostLayout, HostStatus, ServiceState, WireError, from_json
+
+_RUNS = 20
+
+
+def status(layout: HostLayout) -> HostStatus:
+    """Everything that `aiconsole status` shows of a host."""
+    return HostStatus(
+        layout,
+        service_state(layout),
+        runtimes.of(layout).slots(),
+        tuple(releases(layout)),
+        tuple(record.summary() for record in itertools.islice(all_records(layout), _RUNS)),
+    )
+
+
+def service_state(layout: HostLayout) -> ServiceState:
+    """What is deployed; nothing where the state file is missing or from another version."""
+    try:
+        return from_json(ServiceState, json.loads(Path(layout.state_file).read_bytes()))
+    except (FileNotFoundError, WireError, ValueError):
+        return ServiceState()
+
+
+def releases(layout: HostLayout) -> list[dict[str, Any]]:
+    """release.json of each release, the newest first; one that cannot be read is left out."""
+    found = []
+    for file in Path(layout.release("x")).parent.glob("*/release.json"):
+        try:
+            found.append((file.stat().st_mtime, file.parent.name, json.loads(file.read_bytes())))
+        except (OSError, ValueError):
+            continue
+    found.sort(key=lambda item: item[:2], reverse=True)
+    return [release for _, _, release in found if isinstance(release, dict)]
+
+
+def serving_releases(layout: HostLayout) -> set[str]:
+    """Ids of the releases that slots point to, and of those that the state file names."""
+    state = service_state(layout)
+    ids = {state.release_id, state.previous_release_id}
+    for slot in ("a", "b"):
+        try:
+            ids.add(Path(os.readlink(layout.slot(slot))).name)  # noqa: PTH115 - the text is wanted
+        except OSError:
+            continue
+    return ids - {""}
