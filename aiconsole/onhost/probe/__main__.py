@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import suppress
 
+from aiconsole.onhost.probe.deployed import layouts_of
 from aiconsole.onhost.probe.tick import Ticker
 from aiconsole.onhost.wire import HostLayout, WireError, frame_line, from_json
 
@@ -23,8 +24,9 @@ _SETTLE_SHARE = 0.25
 def main(argv: list[str] | None = None) -> int:
     """Emit frames until stdin ends or stdout breaks."""
     options = _options(argv)
+    layouts = [options.layout] if options.layout else layouts_of(options.runtime)
     with (
-        Ticker(options.layout, options.interval) as ticker,
+        Ticker(layouts, options.interval) as ticker,
         suppress(BrokenPipeError, KeyboardInterrupt),
     ):
         _emit(ticker, options.interval, options.count)
@@ -60,7 +62,8 @@ def _write_all(line: bytes) -> None:
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="probe", description="One frame a tick on stdout.")
     parser.add_argument("--interval", type=_interval, default=1.0, metavar="SECONDS")
-    parser.add_argument("--layout", type=_layout, default=HostLayout.system(), metavar="JSON")
+    parser.add_argument("--layout", type=_layout, metavar="JSON", help="overrides --runtime")
+    parser.add_argument("--runtime", choices=("auto", "systemd", "keeper"), default="auto")
     parser.add_argument("--count", type=int, default=0, help="end after so many frames")
     return parser.parse_args(argv)
 

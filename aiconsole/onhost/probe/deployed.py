@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from aiconsole.onhost.probe.paced import SourceError
-from aiconsole.onhost.wire import ServiceState, WireError, from_json
+from aiconsole.onhost.wire import HostLayout, ServiceState, WireError, from_json
 
 _LOOPBACK = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 """Where an address that means every interface is reached from the host itself."""
+
+
+def layouts_of(runtime: str) -> list[HostLayout]:
+    """Where an installation may lie: `systemd`, `keeper`, or `auto` for either."""
+    system, user = HostLayout.system(), HostLayout.of_user(str(Path.home()))
+    return {"systemd": [system], "keeper": [user]}.get(runtime, [system, user])
+
+
+def newest_state(state_files: Iterable[Path]) -> ServiceState | None:
+    """The state of the installation that should run, or else of the one deployed last.
+
+    Raises:
+        SourceError: A file is there and cannot be read.
+    """
+    states = [state for path in state_files if (state := read_state(path)) is not None]
+    return max(states, key=lambda s: (s.wanted == "running", s.deployed_unix_s), default=None)
 
 
 def read_state(state_file: Path) -> ServiceState | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aiconsole.onhost.probe.deployed import dial_address, read_state
+from aiconsole.onhost.probe.deployed import dial_address, newest_state
 from aiconsole.onhost.probe.exposition import Exposition, parse_exposition
 from aiconsole.onhost.probe.fetch import Reply, SilenceError, get_all
 from aiconsole.onhost.probe.histogram import increase, quantile
@@ -33,16 +34,18 @@ class InferdSource:
 
     deadline_s = 4.0
 
-    def __init__(self, state_file: str, interval_s: float, *, answer_s: float = 2.0) -> None:
+    def __init__(
+        self, state_files: Sequence[str], interval_s: float, *, answer_s: float = 2.0
+    ) -> None:
         self.interval_s = interval_s
-        self._state_file = Path(state_file)
+        self._state_files = [Path(path) for path in state_files]
         self._answer_s = answer_s
         self._account = Account()
         self._silent_since: float | None = None
 
     def read(self) -> InferdReading:
         """Read what is deployed, and ask the daemon how it is."""
-        state = read_state(self._state_file)
+        state = newest_state(self._state_files)
         if state is None:
             return InferdReading(state="absent")
         known = InferdReading(release_id=state.release_id, slot=state.slot, address=state.address)

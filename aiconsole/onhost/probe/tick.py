@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from aiconsole.onhost.probe.disk import RootRoom
@@ -17,14 +18,15 @@ from aiconsole.onhost.wire import Frame, HostLayout, HostReading, InferdReading
 class Ticker:
     """All sources of one host; leaving its context ends the child that reads the GPUs."""
 
-    def __init__(self, layout: HostLayout, interval_s: float) -> None:
+    def __init__(self, layouts: Sequence[HostLayout], interval_s: float) -> None:
         self._seq = 0
         self._host = HostSource()
         self._gpu_source = GpuSource()
         self._roster = Roster()
         self._room = Paced("disk", RootRoom())
         self._gpus = Paced("gpu", self._gpu_source)
-        self._inferd = Paced("inferd", InferdSource(layout.state_file, interval_s))
+        state_files = [layout.state_file for layout in layouts]
+        self._inferd = Paced("inferd", InferdSource(state_files, interval_s))
 
     def __enter__(self) -> Ticker:
         self._host.read()

@@ -193,7 +193,8 @@ def read_frame(line: bytes) -> Frame:
     if len(line) > MAX_FRAME_BYTES:
         raise WireError(f"a line of {len(line)} bytes is no frame")
     try:
-        value = json.loads(line, parse_constant=_refuse_constant)
+        # Decoded here: left to itself json would also take UTF-16, in which text can hide.
+        value = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
     except WireError:
         raise
     except (ValueError, RecursionError) as error:
