@@ -46,11 +46,14 @@ def _up(count: int | None, names: list[str]) -> None:
         _show(rig)
 
 
-def _down(names: list[str]) -> None:
+def _there() -> Rig:
     if _rig_name() not in all_rigs():
-        raise RigError(f"there is no rig {_rig_name()}")
-    rig = open_rig(_rig_name(), keep=True)
-    with rig:
+        raise RigError(f"there is no rig {_rig_name()}; boot one: python -m tests.rig up")
+    return open_rig(_rig_name(), keep=True)
+
+
+def _down(names: list[str]) -> None:
+    with _there() as rig:
         rig.destroy(*[rig.host(name) for name in names])
         if not names:
             kept_mark(rig.name).unlink()
@@ -64,7 +67,7 @@ def _list() -> None:
 
 
 def _shell(name: str) -> None:
-    with open_rig(_rig_name(), keep=True) as rig:
+    with _there() as rig:
         argv = rig.host(name).enter("/bin/bash", "--login")
     os.execvp(argv[0], argv)
 
@@ -95,7 +98,7 @@ def main() -> int:
         elif chosen.verb == "list":
             _list()
         elif chosen.verb == "show":
-            with open_rig(_rig_name(), keep=True) as rig:
+            with _there() as rig:
                 _show(rig)
         else:
             _shell(chosen.name)

@@ -29,8 +29,9 @@ while :; do
         echo 0 >"/sys/fs/cgroup/$cgroup/box/cgroup.procs"
         exec systemd-nspawn --directory="$disk/root" "$@"
     ) || status=$?
+    # 133: rebooted; 137: killed, which is how the rig cuts the power, or takes the host away.
     case $status in
-        133 | 137) ;; # rebooted; or killed, which is how the rig cuts the power
+        133 | 137) [ ! -e "$directory/gone" ] || exit 0 ;;
         *) exit "$status" ;;
     esac
 done

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import select
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.rig.place import cgroups
@@ -26,16 +28,19 @@ def processes(path: Path) -> list[int]:
 
 
 def kill_all(path: Path) -> None:
-    """Kill every process of the group and wait until the last one is gone."""
-    try:
+    """Kill every process of the group at one stroke."""
+    with suppress(FileNotFoundError):
         (path / "cgroup.kill").write_text("1")
-    except FileNotFoundError:
-        return
+
+
+def wait_empty(path: Path, timeout_s: float) -> None:
+    """Wait until the last process of the group is gone, or the time is up."""
+    ends = time.monotonic() + timeout_s
     with (path / "cgroup.events").open() as events:
         poll = select.poll()
         poll.register(events, select.POLLPRI)
-        while "populated 1" in events.read():
-            poll.poll(1000)
+        while "populated 1" in events.read() and (left_s := ends - time.monotonic()) > 0:
+            poll.poll(left_s * 1000)
             events.seek(0)
 
 
@@ -44,5 +49,6 @@ def remove(path: Path) -> None:
     if not path.is_dir():
         return
     kill_all(path)
+    wait_empty(path, 10)
     for below, _, _ in os.walk(path, topdown=False):
         os.rmdir(below)  # noqa: PTH106

@@ -115,6 +115,11 @@ class RigHost(Users, LinkFaults, HostFaults):
 
     def destroy(self) -> None:
         """Take the host away, with everything that ran or was stored on it."""
+        if self.group.is_dir():
+            # The launcher goes last by itself, so that it buries what it started.
+            (self.directory / "gone").touch()
+            cgroup.kill_all(self.group / "box")
+            cgroup.wait_empty(self.group, 5)
         cgroup.remove(self.group)
         if self._launcher is not None:
             self._launcher.wait(timeout=10)
