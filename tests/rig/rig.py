@@ -47,7 +47,7 @@ class Rig:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kept_mark(self.name).exists() and error is None:
+        if kept_mark(self.name).exists():
             self._owner.close()
         else:
             self.close()
