@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from typing import Protocol
 
 from aiconsole.errors import HostError
 from aiconsole.question import Ask, ask_nobody
@@ -18,6 +19,14 @@ from aiconsole.session.ssh import SshSession, connect
 
 HANDSHAKES = 8
 """Logins at once over the whole fleet; sshd starts to drop them at 10 (MaxStartups)."""
+
+
+class Reachable(Protocol):
+    """Whatever leads to an endpoint: a host of the fleet."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where to log in."""
 
 
 class _Place:
@@ -46,35 +55,40 @@ class Pool:
         """The trusted host keys; `accept` takes a key that a HostKeyError has shown."""
         return self._host_keys
 
-    async def session(self, endpoint: Endpoint, *, now: bool = False) -> Session:
+    async def session(self, host: Reachable, *, now: bool = False) -> Session:
         """Return the open session of a host, and connect where there is none.
 
         After a failed attempt the next one waits its time first: callers that try again in a
         loop are paced by that.
 
         Args:
-            endpoint: Where to go; its jump hosts are connected and shared in the same way.
+            host: Where to go; its jump hosts are connected and shared in the same way.
             now: The operator wants it: try at once, whatever failed before.
 
         Raises:
             HostKeyError: A host's key on the way is unknown or has changed.
             LoginError: A host on the way accepted no key and no password.
             UnreachableError: A host on the way could not be reached.
+            SettingsError: ssh_config or a known_hosts file is damaged.
         """
+        endpoint = host.endpoint
         if endpoint.kind == "local":
             return self._local_session(endpoint)
         return await self._ssh_session(endpoint, now=now)
 
-    def retry_now(self, endpoint: Endpoint) -> None:
+    def retry_now(self, host: Reachable) -> None:
         """End the wait before the next attempt, if somebody waits."""
-        self._place(endpoint).retry_now.set()
+        self._place(host.endpoint).retry_now.set()
 
-    def retry_in_s(self, endpoint: Endpoint) -> float:
+    def retry_in_s(self, host: Reachable) -> float:
         """Seconds until a host is tried again; 0 where nothing holds it back."""
-        return max(0.0, self._place(endpoint).backoff.not_before - time.monotonic())
+        return max(0.0, self._place(host.endpoint).backoff.not_before - time.monotonic())
 
-    async def drop(self, endpoint: Endpoint) -> None:
+    async def drop(self, host: Reachable) -> None:
         """Close the connection of one host, so that the next session proves a new login."""
+        await self._drop(host.endpoint)
+
+    async def _drop(self, endpoint: Endpoint) -> None:
         place = self._place(endpoint)
         session, place.session = place.session, None
         if session is not None:
@@ -84,7 +98,7 @@ class Pool:
         """Close every connection: those that go over a jump host before the jump host's."""
         self._closed = True
         for endpoint in sorted(self._places, key=_depth, reverse=True):
-            await self.drop(endpoint)
+            await self._drop(endpoint)
         for session in self._local.values():
             await session.close()
         self._places.clear()
