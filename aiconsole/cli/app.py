@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -15,9 +16,20 @@ from aiconsole.cli.output import print_error
 from aiconsole.errors import AiconsoleError
 
 COMMANDS: dict[str, str] = {
+    "up": "aiconsole.cli.local:up",
+    "down": "aiconsole.cli.local:down",
     "hosts": "aiconsole.cli.hosts:app",
+    "deploy": "aiconsole.cli.operate:deploy",
+    "restart": "aiconsole.cli.operate:restart",
+    "rollback": "aiconsole.cli.operate:rollback",
+    "stop": "aiconsole.cli.operate:stop",
+    "start": "aiconsole.cli.operate:start",
+    "status": "aiconsole.cli.status:status",
+    "releases": "aiconsole.cli.status:releases",
+    "runs": "aiconsole.cli.runs:app",
+    "forward": "aiconsole.cli.forward:forward",
 }
-"""Name of each command and where its typer app stands, in the order of the help."""
+"""Each command's function, or the typer app of a group, in the order of the help."""
 
 INTERRUPTED = 130
 
@@ -36,9 +48,18 @@ class LazyGroup(TyperGroup):
             self.commands = dict.fromkeys(COMMANDS, typer.main.get_command(app))
             return None
         module, attribute = COMMANDS[cmd_name].split(":")
-        command = typer.main.get_command(getattr(import_module(module), attribute))
+        found = getattr(import_module(module), attribute)
+        group = found if isinstance(found, typer.Typer) else _single(found)
+        command = typer.main.get_command(group)
         command.name = cmd_name
         return command
+
+
+def _single(function: Callable[..., None]) -> typer.Typer:
+    """Make a command of its own out of a function."""
+    single = typer.Typer(rich_markup_mode=None, add_completion=False)
+    single.command()(function)
+    return single
 
 
 app = typer.Typer(

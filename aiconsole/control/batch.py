@@ -56,5 +56,7 @@ async def _drain(one: OneHost, host: Host, news: asyncio.Queue[Event | asyncio.T
             async for event in events:
                 news.put_nowait(event)
     except AiconsoleError as error:
-        outcome = "refused" if error.exit_code == 1 else "failed"
-        news.put_nowait(Result(host.name, outcome, error.title, error=error))
+        refused = error.exit_code == 1
+        news.put_nowait(
+            Result(host.name, "refused" if refused else "failed", error.title, error=error)
+        )

@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from aiconsole.bundle.layer import Platform, build_layer
+from aiconsole.bundle.builtin import BUILTIN
+from aiconsole.bundle.layer import Layer, build_layer
 from aiconsole.bundle.layer_set import SERVICE_LAYERS
+from aiconsole.bundle.model import inspect_model
+from aiconsole.bundle.platform import Platform
 from aiconsole.control.carry_out import Job, carry_out
 from aiconsole.control.events import Event, PhaseStarted, PlanReady, Result
-from aiconsole.control.inspection import inspect_host
-from aiconsole.control.options import DeployOptions
+from aiconsole.control.inspection import Inspection, inspect_host
+from aiconsole.control.options import (
+    DEFAULT_ADDRESS,
+    DeployOptions,
+    is_loopback,
+    parse_address,
+    service_url,
+)
 from aiconsole.control.plan import deploy_steps, make_plan
+from aiconsole.control.release import (
+    ModelChoice,
+    Release,
+    ServiceChoice,
+    held_digests,
+    served_choices,
+)
+from aiconsole.control.swap_mode import choose_swap, model_memory_bytes
+from aiconsole.errors import BundleError
 from aiconsole.fleet.host import Host
-from aiconsole.keys.client_key import new_client_key
-from aiconsole.preflight.deploy import check_for_deploy
+from aiconsole.keys.client_key import ClientKey, new_client_key
+from aiconsole.onhost.wire import Upload
+from aiconsole.preflight.deploy import DeployNeeds, check_deploy
+from aiconsole.preflight.verdict import refuse_failures, warnings
 from aiconsole.question import Ask
 from aiconsole.session.pool import Pool
+
+_LAUNCH = Path(__file__).parents[1] / "onhost" / "inferd" / "launch.py"
+"""Read as text: the wings share no import."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the host should serve, and with what it gets there."""
+
+    release: Release
+    address: str
+    layers: tuple[Layer, ...]
+    model_path: Path | None
+    """The model on this machine; None where only the host has it."""
 
 
 async def deploy_host(
@@ -28,45 +64,125 @@ async def deploy_host(
     Raises:
         AiconsoleError: It ended before a run began; nothing was changed on the host.
     """
-    yield PhaseStarted(host.name, "connect", f"Connect to {host.destination}")
+    yield PhaseStarted(host.name, "connect", f"Connect to {host.endpoint}")
     await pool.session(host)
     yield PhaseStarted(host.name, "inspect", "Read what the host is and holds")
     seen = await inspect_host(pool, host)
     yield PhaseStarted(host.name, "build", "Prepare layers and model")
-    model_file = await _model_file(options, seen)
-    platform = Platform.of(seen.facts)
-    layers = [await build_layer(name, platform) for name in SERVICE_LAYERS]
-    wanted = _want(options, seen, model_file, layers)
-    verdicts = check_for_deploy(seen.facts, wanted.needs)
-    verdicts.refuse_failures(host.name)
+    wanted = await _want(options, seen)
     client_key = new_client_key(f"first key of {host.name}")
-    plan = make_plan(
-        f"Deploy {wanted.release.id} to {host.name}",
-        seen.line.layout,
-        deploy_steps(
-            wanted.release, _pieces(layers), wanted.address, wanted.swap,
-            seen.status.service, client_key,
-        ),
-    )  # fmt: skip
-    job = Job(
-        line=seen.line,
-        plan=plan,
-        effect=f"Deploy {wanted.release.id} to {host.name}?",
-        files=_files(layers, model_file),
-        notes=(*wanted.notes, *verdicts.warnings),
-        plan_only=options.plan_only,
-        yes=options.yes,
-    )
-    shows_key = False
+    job = _job(wanted, seen, options, client_key)
+    key_is_new = False
     async with aclosing(carry_out(job, ask)) as events:
         async for event in events:
             if isinstance(event, PlanReady):
-                shows_key = any(
+                key_is_new = any(
                     check.step_id == "client-keys" and check.change == "create"
                     for check in event.report.steps
                 )
-            if isinstance(event, Result):
-                event = replace(event, release_id=wanted.release.id, url=wanted.url)
-                if shows_key and event.outcome == "done":
+            elif isinstance(event, Result):
+                event = replace(
+                    event, release_id=wanted.release.id, url=service_url(wanted.address)
+                )
+                if key_is_new and event.outcome == "done":
                     event = replace(event, client_key=client_key.key)
             yield event
+
+
+async def _want(options: DeployOptions, seen: Inspection) -> Wanted:
+    """Decide what to serve: what was asked for, else what the host serves, else the built-in."""
+    served = served_choices(seen.status)
+    model, path = await _model(options, served[0] if served else None)
+    service = served[1] if served else ServiceChoice()
+    address = options.listen or seen.status.service.address or DEFAULT_ADDRESS
+    parse_address(address)
+    service = ServiceChoice(
+        slots=options.slots or service.slots,
+        context_tokens=options.context_tokens or service.context_tokens,
+        drain_timeout_s=options.drain_timeout_s,
+        auth_required=not is_loopback(address),
+    )
+    layers = await _layers(seen)
+    release = Release(
+        layout=seen.line.layout,
+        layers=tuple(layer.sha256 for layer in layers),
+        model=model,
+        service=service,
+        launch=await asyncio.to_thread(_LAUNCH.read_text, "utf-8"),
+    )
+    return Wanted(release, address, layers, path)
+
+
+async def _model(
+    options: DeployOptions, served: ModelChoice | None
+) -> tuple[ModelChoice, Path | None]:
+    if options.model is not None:
+        file = await inspect_model(options.model)
+        name = options.model_name or file.name
+        return ModelChoice(name, file.sha256, file.size_bytes), options.model
+    if served is not None and served.name != BUILTIN.name:
+        return replace(served, name=options.model_name or served.name), None
+    name = options.model_name or BUILTIN.name
+    return ModelChoice(name, BUILTIN.sha256, BUILTIN.size_bytes), BUILTIN.path
+
+
+async def _layers(seen: Inspection) -> tuple[Layer, ...]:
+    facts = seen.facts
+    assert facts.python_version is not None, "the inspection refuses a host without Python"
+    major, minor, _ = facts.python_version
+    platform = Platform(facts.architecture, f"{major}.{minor}", facts.glibc)
+    try:
+        return tuple([await build_layer(name, platform) for name in SERVICE_LAYERS])
+    except BundleError as error:
+        error.hint = error.hint or f"host {seen.line.host.name}: {platform}"
+        raise
+
+
+def _job(wanted: Wanted, seen: Inspection, options: DeployOptions, client_key: ClientKey) -> Job:
+    """Check the host against what the release needs, and plan.
+
+    Raises:
+        PreflightError: The host does not fulfil it.
+    """
+    host, release, state = seen.line.host, wanted.release, seen.status.service
+    memory_bytes = model_memory_bytes(release.model.size_bytes)
+    needs = _needs(wanted, seen, memory_bytes)
+    verdicts = check_deploy(seen.facts, needs)
+    refuse_failures(host.name, verdicts)
+    swap = choose_swap(memory_bytes, seen.facts.usable_memory_bytes, state)
+    steps = deploy_steps(release, wanted.layers, wanted.address, swap, state, client_key)
+    notes = (swap.note,) if swap.note else ()
+    return Job(
+        line=seen.line,
+        plan=make_plan(f"Deploy {release.id} to {host.name}", release.layout, steps),
+        effect=f"Deploy {release.id} to {host.name}?",
+        files=_files(wanted),
+        notes=(*notes, *warnings(verdicts)),
+        plan_only=options.plan_only,
+        yes=options.yes,
+    )
+
+
+def _needs(wanted: Wanted, seen: Inspection, memory_bytes: int) -> DeployNeeds:
+    """Count what the host does not hold yet; a file that is half there counts whole."""
+    held = held_digests(seen.status)
+    layers = [layer for layer in wanted.layers if layer.sha256 not in held]
+    model = wanted.release.model
+    model_bytes = 0 if model.sha256 in held else model.size_bytes
+    state = seen.status.service
+    in_place = state.wanted == "running" and state.address == wanted.address
+    return DeployNeeds(
+        layout=wanted.release.layout,
+        memory_bytes=memory_bytes,
+        upload_bytes=sum(layer.size_bytes for layer in layers) + model_bytes,
+        unpacked_bytes=sum(layer.unpacked_bytes for layer in layers),
+        port=0 if in_place else parse_address(wanted.address)[1],
+    )
+
+
+def _files(wanted: Wanted) -> tuple[tuple[Upload, Path], ...]:
+    files = [(Upload(layer.sha256, layer.size_bytes), layer.archive) for layer in wanted.layers]
+    if wanted.model_path is not None:
+        model = wanted.release.model
+        files.append((Upload(model.sha256, model.size_bytes), wanted.model_path))
+    return tuple(files)

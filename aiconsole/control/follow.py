@@ -96,15 +96,15 @@ async def _events(
     line: HostLine, run_id: str, seq: int, start_stdin: bytes
 ) -> AsyncGenerator[RunEvent, None]:
     """Read the journal over one channel; beats only prove that the line is alive."""
-    verb = ("start",) if start_stdin else ("follow", run_id, str(seq))
-    async with line.stream(*verb, stdin=start_stdin) as messages:
+    verb = ("start",) if start_stdin else ("follow", run_id, str(seq), line.layout_json)
+    async with line.open(*verb, stdin=start_stdin) as talk:
         while True:
             try:
-                message = await asyncio.wait_for(anext(messages, None), _SILENCE_LIMIT_S)
+                message = await asyncio.wait_for(talk.read(), _SILENCE_LIMIT_S)
             except TimeoutError as error:
-                line.drop()
+                await line.drop()
                 raise LinkLostError(
-                    "The host went silent", f"nothing for {_SILENCE_LIMIT_S:.0f} s"
+                    f"{line.host.name} went silent", f"nothing for {_SILENCE_LIMIT_S:.0f} s"
                 ) from error
             if message is None:
                 raise LinkLostError("The line ended before the run did")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aiconsole.bundle.tool import build_tool
+from aiconsole.bundle.tool import PYTHON, build_tool
 from aiconsole.control.line import HostLine
 from aiconsole.errors import PreflightError
 from aiconsole.fleet.facts import Facts, read_facts
 from aiconsole.fleet.host import Host
 from aiconsole.onhost.wire import HostLayout, HostStatus, from_json
+from aiconsole.preflight.deploy import check_tool
+from aiconsole.preflight.verdict import refuse_failures
 from aiconsole.session.pool import Pool
 
 
@@ -31,9 +33,10 @@ async def open_line(pool: Pool, host: Host) -> tuple[Facts, HostLine]:
     """
     session = await pool.session(host)
     facts = await read_facts(session)
+    refuse_failures(host.name, check_tool(facts))
     layout = choose_layout(host, facts)
     sudo = layout.runtime == "systemd" and facts.uid != 0
-    return facts, HostLine(host, pool, build_tool(), layout, sudo, _python(host, facts))
+    return facts, HostLine(host, pool, build_tool(), layout, sudo, facts.python_path or PYTHON)
 
 
 async def inspect_host(pool: Pool, host: Host) -> Inspection:

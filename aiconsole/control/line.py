@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aiconsole.bundle import tool as host_tool
+from aiconsole.bundle import tool
+from aiconsole.bundle.tool import Tool, ToolCall
 from aiconsole.errors import CommandError
 from aiconsole.fleet.host import Host
 from aiconsole.onhost.wire import HostLayout, to_json
@@ -22,6 +23,7 @@ class HostLine:
 
     host: Host
     pool: Pool
+    tool: Tool
     layout: HostLayout
     sudo: bool
     """True where the login user must become root for this layout."""
@@ -39,9 +41,9 @@ class HostLine:
 
     async def call(self, verb: str, *args: str, stdin: bytes = b"") -> list[dict[str, Any]]:
         """Run a verb to its end and return its lines."""
-        return await host_tool.call(
+        return await tool.call(
             await self.session(),
-            host_tool.build_tool(),
+            self.tool,
             self.layout,
             verb,
             *args,
@@ -59,8 +61,30 @@ class HostLine:
             )
         return lines[0]
 
-    def stream(
+    def open(
         self, verb: str, *args: str, stdin: bytes = b""
-    ) -> AbstractAsyncContextManager[AsyncIterator[dict[str, Any]]]:
-        """Open a verb and read its lines as they come."""
-        raise NotImplementedError
+    ) -> AbstractAsyncContextManager[ToolCall]:
+        """Start a verb to read its lines as they come; see `bundle.tool.open_call`."""
+        return _open(self, verb, args, stdin)
+
+    async def drop(self) -> None:
+        """Close the connection: the next use proves a new one."""
+        await self.pool.drop(self.host)
+
+
+@asynccontextmanager
+async def _open(
+    line: HostLine, verb: str, args: tuple[str, ...], stdin: bytes
+) -> AsyncGenerator[ToolCall, None]:
+    session = await line.session()
+    async with tool.open_call(
+        session,
+        line.tool,
+        line.layout,
+        verb,
+        *args,
+        stdin=stdin,
+        sudo=line.sudo,
+        python=line.python,
+    ) as talk:
+        yield talk

@@ -39,11 +39,11 @@ def parse_address(text: str) -> tuple[str, int]:
     Raises:
         SettingsError: It is not an IP address with a port between 1 and 65535.
     """
-    host, _, port = text.rpartition(":")
+    host, colon, port = text.rpartition(":")
     host = host.strip("[]") or "0.0.0.0"  # noqa: S104 - an empty address means every one
     try:
         ipaddress.ip_address(host)
-        number = int(port)
+        number = int(port) if colon else 0
     except ValueError:
         number = 0
     if not 0 < number < 65536:

@@ -8,8 +8,8 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from aiconsole.bundle.cache import Layer
 from aiconsole.control.options import is_loopback
 from aiconsole.control.release import Release
 from aiconsole.control.runtimes import systemd
@@ -37,16 +37,6 @@ LOCK = "inferd"
 
 SERVICE_USER = "aiconsole"
 """The system user of inferd under systemd."""
-
-
-@dataclass(frozen=True, slots=True)
-class LayerPiece:
-    """A layer as a plan needs it."""
-
-    name: str
-    sha256: str
-    size_bytes: int
-    unpacked_bytes: int
 
 
 def new_run_id() -> str:
@@ -77,7 +67,7 @@ def make_plan(title: str, layout: HostLayout, steps: Sequence[Step]) -> Plan:
 
 def deploy_steps(
     release: Release,
-    layers: Sequence[LayerPiece],
+    layers: Sequence[Layer],
     address: str,
     swap: SwapChoice,
     state: ServiceState,
@@ -90,7 +80,7 @@ def deploy_steps(
     """
     layout = release.layout
     steps: list[Step] = _ground(layout)
-    steps += [_unpack(layout, piece) for piece in layers]
+    steps += [_unpack(layout, layer) for layer in layers]
     steps.append(_place_model(release))
     steps += _release_files(release)
     if not is_loopback(address):
@@ -165,14 +155,14 @@ def _ground(layout: HostLayout) -> list[Step]:
     ]
 
 
-def _unpack(layout: HostLayout, piece: LayerPiece) -> UnpackStep:
+def _unpack(layout: HostLayout, layer: Layer) -> UnpackStep:
     return UnpackStep(
-        f"layer-{piece.name}",
-        f"Unpack the {piece.name} layer",
-        layout.layer(piece.sha256),
-        layout.upload(piece.sha256),
-        piece.sha256,
-        piece.unpacked_bytes,
+        f"layer-{layer.name}",
+        f"Unpack the {layer.name} layer",
+        layout.layer(layer.sha256),
+        layout.upload(layer.sha256),
+        layer.sha256,
+        layer.unpacked_bytes,
     )
 
 

@@ -110,6 +110,15 @@ def model_of(status: HostStatus, release_id: str) -> ModelChoice:
     return _choices(_document(status, release_id))[0]
 
 
+def held_digests(status: HostStatus) -> frozenset[str]:
+    """Digests of the layers and models that releases on the host refer to."""
+    held: set[str] = set()
+    for document in status.releases:
+        held.update(str(layer).rpartition("/")[2] for layer in document.get("layers", ()))
+        held.add(str(document.get("model", {}).get("sha256", "")))
+    return frozenset(held)
+
+
 def _document(status: HostStatus, release_id: str) -> dict[str, Any]:
     for document in status.releases:
         if document.get("id") == release_id:

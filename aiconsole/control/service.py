@@ -43,7 +43,7 @@ async def act_on_service(
     Raises:
         AiconsoleError: It ended before a run began; nothing was changed on the host.
     """
-    yield PhaseStarted(host.name, "connect", f"Connect to {host.destination}")
+    yield PhaseStarted(host.name, "connect", f"Connect to {host.endpoint}")
     await pool.session(host)
     yield PhaseStarted(host.name, "inspect", "Read what the host is and holds")
     seen = await inspect_host(pool, host)
@@ -123,7 +123,7 @@ def _swap(
 ) -> Act:
     model = model_of(seen.status, release_id)
     needed_bytes = model_memory_bytes(model.size_bytes)
-    swap = choose_swap(needed_bytes, seen.facts.memory_available_bytes, seen.status.service)
+    swap = choose_swap(needed_bytes, seen.facts.usable_memory_bytes, seen.status.service)
     steps = swap_steps(
         seen.line.layout, release_id, _address(seen), swap, options.drain_timeout_s, force=force
     )

@@ -54,7 +54,7 @@ WantedBy=sockets.target
 
 def anchor_unit() -> str:
     """Text of the service that the socket names, so that systemd starts no slot by itself."""
-    return f"""\
+    return """\
 # Written by aiconsole.
 [Unit]
 Description=aiconsole inference, the anchor of its socket
