@@ -1,0 +1,192 @@
+"""The app: puts screens, commands and bridge together, and shows what failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from aiconsole.errors import RefusedError
+from aiconsole.question import Question
+from aiconsole.tui import theme
+from aiconsole.tui.ascii import AsciiFilter
+from aiconsole.tui.asking import Asker
+from aiconsole.tui.bridge import (
+    Bridge,
+    FleetKnown,
+    FleetTick,
+    OpenServices,
+    OperationEnded,
+    OperationTold,
+    RunsListed,
+)
+from aiconsole.tui.commands import registry
+from aiconsole.tui.commands.command import Command
+from aiconsole.tui.commands.typed import parse
+from aiconsole.tui.desk import Desk
+from aiconsole.tui.failure import failure_of, record
+from aiconsole.tui.screens.fleet.screen import FleetScreen
+from aiconsole.tui.state import ConsoleState
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+CLOCK_S = 1.0
+"""How often ages and clocks move on where no new reading came."""
+
+
+def _palette() -> type[Provider]:
+    from aiconsole.tui.commands.palette import CommandProvider
+
+    return CommandProvider
+
+
+class ConsoleApp(App[None]):
+    """The console's screens over its services."""
+
+    TITLE = "aiconsole"
+    CSS_PATH = ["theme.tcss", "screens/fleet/screen.tcss"]
+    COMMANDS = {_palette}
+    COMMAND_PALETTE_BINDING = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        binding for command in registry.COMMANDS for binding in command.bindings()
+    ]
+
+    def __init__(
+        self,
+        open_services: OpenServices,
+        *,
+        interval_s: float = 2.0,
+        readonly: bool = False,
+        ascii_only: bool = False,
+        theme_name: str = "",
+        first_host: str = "",
+    ) -> None:
+        super().__init__()
+        if ascii_only:
+            self._filters.append(AsciiFilter())
+        self.ascii_only = ascii_only
+        self._first_host = first_host
+        self.state = ConsoleState(interval_s, readonly)
+        self.desk = Desk(self)
+        self.asker = Asker(self)
+        self.bridge = Bridge(self, open_services, self.asker.ask, interval_s)
+        for look in theme.THEMES:
+            self.register_theme(look)
+        self.theme = theme_name or theme.fitting_theme()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What our style sheets use, for themes that come with Textual."""
+        return theme.VARIABLES
+
+    def get_default_screen(self) -> Screen[None]:
+        """The fleet is where everything begins."""
+        return FleetScreen(self.state.interval_s)
+
+    def on_mount(self) -> None:
+        """Show the first frame before anything is loaded, then go live."""
+        self.set_interval(CLOCK_S, self._tick)
+        self.call_after_refresh(self.work, self.bridge.live(), "live")
+
+    def work(self, doing: Awaitable[None], name: str) -> Worker[None]:
+        """Let something go on beside the screen; a failure comes back to `_worker_changed`."""
+        return self.run_worker(doing, name=name, group=name, exit_on_error=False)
+
+    def action_command(self, name: str) -> None:
+        """Carry out the command of a key, or say why it cannot be done."""
+        self.run_command(registry.by_name(name), ())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key of a command is free in views where the command means nothing."""
+        if action == "command":
+            return self.desk.view_name in registry.by_name(str(parameters[0])).views
+        return super().check_action(action, parameters)
+
+    def run_command(self, command: Command, words: tuple[str, ...]) -> None:
+        """The one way into a command, from a key, the palette or a typed line."""
+        if not words and (reason := command.refusal(self.desk)):
+            self.refuse(f"Cannot {command.label_in(self.desk.view_name)} now", reason)
+            return
+        try:
+            command.run(self.desk, words)
+        except RefusedError as error:
+            self.refuse(error.title, ". ".join(filter(None, (error.detail, error.hint))))
+
+    def run_typed(self, text: str | None) -> None:
+        """Carry out a line that was typed after `:`."""
+        if not text:
+            return
+        try:
+            command, words = parse(text, self.desk)
+        except RefusedError as error:
+            self.refuse(error.title, ". ".join(filter(None, (error.detail, error.hint))))
+        else:
+            self.run_command(command, words)
+
+    def refuse(self, title: str, reason: str) -> None:
+        """Say why something was not done."""
+        self.notify(reason, title=title, severity="warning", timeout=6, markup=False)
+
+    async def quit_when_sure(self) -> None:
+        """Quit; while operations are going on the operator is told what becomes of them."""
+        titles = "\n".join(f"{operation.title} is going on." for operation in self.state.working)
+        question = Question(
+            "confirm", "Quit the console?",
+            f"{titles}\nA run that has begun on a host goes on there to its end; what was still "
+            "being prepared or sent here stops, and nothing is changed.", danger=True,
+        )  # fmt: skip
+        if not titles or await self.asker.ask(question) is True:
+            self.exit()
+
+    def on_fleet_known(self, message: FleetKnown) -> None:
+        """The inventory was read."""
+        self.state.hosts = message.hosts
+        if self._first_host:
+            self.run_typed(f"host {self._first_host}")
+        self.desk.screen.draw()
+
+    def on_fleet_tick(self, message: FleetTick) -> None:
+        """New readings."""
+        self.state.take(message.snapshot)
+        self.desk.screen.draw()
+
+    def on_runs_listed(self, message: RunsListed) -> None:
+        """The newest runs of a host."""
+        self.state.runs[message.host] = message
+        self.desk.screen.draw()
+
+    def on_operation_told(self, message: OperationTold) -> None:
+        """An operation told something; its screen may be open or not."""
+        self.state.operation(message.number).take(message.event, time.monotonic())
+        self.desk.screen.draw()
+
+    def on_operation_ended(self, message: OperationEnded) -> None:
+        """An operation is over."""
+        operation = self.state.operation(message.number)
+        operation.end(message.error)
+        for name in operation.host_names:
+            self.desk.list_runs(name)
+        self.desk.screen.draw()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """The one place where a failed worker is told, by the type of its error."""
+        error = event.worker.error
+        if event.state is not WorkerState.ERROR or error is None:
+            return
+        record(error)
+        failure = failure_of(error)
+        if event.worker.name == "live":
+            self.state.failure = failure
+        self.notify(
+            failure.text, title=failure.title, timeout=12, markup=False,
+            severity="warning" if failure.refused else "error",
+        )  # fmt: skip
+        self.desk.screen.draw()
+
+    def _tick(self) -> None:
+        self.desk.screen.draw()

@@ -1,0 +1,147 @@
+"""The only place with worker loops: what the services stream becomes messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, TypeAlias
+
+from textual.message import Message
+
+from aiconsole.control.options import DeployOptions, RestartOptions
+from aiconsole.errors import AiconsoleError
+from aiconsole.onhost.wire import RunSummary
+from aiconsole.question import Ask
+from aiconsole.telemetry.sample import FleetSnapshot
+from aiconsole.tui.commands.console import Verb
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from aiconsole.control.events import Event
+    from aiconsole.fleet.host import Host
+    from aiconsole.services import Services
+
+OpenServices: TypeAlias = "Callable[[Ask], AbstractAsyncContextManager[Services]]"
+
+
+class FleetKnown(Message):
+    """The inventory was read."""
+
+    def __init__(self, hosts: tuple[Host, ...]) -> None:
+        super().__init__()
+        self.hosts = hosts
+
+
+class FleetTick(Message):
+    """The newest readings of all hosts, once in a refresh interval."""
+
+    def __init__(self, snapshot: FleetSnapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+
+class OperationTold(Message):
+    """An operation told something."""
+
+    def __init__(self, number: int, event: Event) -> None:
+        super().__init__()
+        self.number = number
+        self.event = event
+
+
+class OperationEnded(Message):
+    """An operation has no more to tell; `error` says why where it ended by surprise."""
+
+    def __init__(self, number: int, error: AiconsoleError | None = None) -> None:
+        super().__init__()
+        self.number = number
+        self.error = error
+
+
+class RunsListed(Message):
+    """The newest runs of a host; `error` where they could not be read."""
+
+    def __init__(
+        self, host: str, runs: tuple[RunSummary, ...], error: AiconsoleError | None = None
+    ) -> None:
+        super().__init__()
+        self.host = host
+        self.runs = runs
+        self.error = error
+
+
+class Bridge:
+    """Iterates what the services stream and posts messages to the app; touches no widget."""
+
+    def __init__(
+        self, app: App[None], open_services: OpenServices, ask: Ask, interval_s: float
+    ) -> None:
+        self._app = app
+        self._open_services = open_services
+        self._ask = ask
+        self._interval_s = interval_s
+        self._services: Services | None = None
+        self._hosts: dict[str, Host] = {}
+        self._operations: set[asyncio.Task[None]] = set()
+
+    async def live(self) -> None:
+        """Open the services and pass readings on until cancelled."""
+        async with self._open_services(self._ask) as services:
+            self._services = services
+            hosts = tuple(services.inventory.hosts)
+            self._hosts = {host.name: host for host in hosts}
+            self._app.post_message(FleetKnown(hosts))
+            async with services.collector(hosts) as collector:
+                async for snapshot in collector.changes(self._interval_s):
+                    self._app.post_message(FleetTick(snapshot))
+
+    async def operate(
+        self, number: int, verb: Verb, names: tuple[str, ...], release_id: str = ""
+    ) -> None:
+        """Carry an operation out and pass on what it tells."""
+        await self._pass_on(number, self._stream(verb, names, release_id))
+
+    async def attach(self, number: int, name: str, run_id: str) -> None:
+        """Follow a run that is at work already."""
+        stream = self._opened().operations.attach(self._hosts[name], run_id)
+        await self._pass_on(number, stream)
+
+    async def cancel(self, name: str, run_id: str) -> None:
+        """Ask a run to stop and undo; what follows is told by whoever follows it."""
+        await self._opened().operations.cancel(self._hosts[name], run_id)
+
+    async def list_runs(self, name: str) -> None:
+        """Read the newest runs of a host."""
+        try:
+            runs = await self._opened().operations.runs(self._hosts[name])
+        except AiconsoleError as error:
+            self._app.post_message(RunsListed(name, (), error))
+        else:
+            self._app.post_message(RunsListed(name, runs))
+
+    def _stream(self, verb: Verb, names: tuple[str, ...], release_id: str) -> AsyncIterator[Event]:
+        operations = self._opened().operations
+        hosts = [self._hosts[name] for name in names]
+        if verb == "deploy":
+            return operations.deploy(hosts, DeployOptions(), self._ask)
+        begin = {
+            "restart": operations.restart, "rollback": operations.rollback,
+            "stop": operations.stop, "start": operations.start,
+        }[verb]  # fmt: skip
+        return begin(hosts, RestartOptions(release_id=release_id), self._ask)
+
+    async def _pass_on(self, number: int, stream: AsyncIterator[Event]) -> None:
+        try:
+            async for event in stream:
+                self._app.post_message(OperationTold(number, event))
+        except AiconsoleError as error:
+            self._app.post_message(OperationEnded(number, error))
+        else:
+            self._app.post_message(OperationEnded(number))
+
+    def _opened(self) -> Services:
+        if self._services is None:
+            raise AiconsoleError("Not ready yet", "the fleet is still being read", "try again")
+        return self._services

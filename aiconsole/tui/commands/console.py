@@ -1,0 +1,90 @@
+"""What a command may ask of the console; the app is one, a test brings its own."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, TypeAlias
+
+ViewName: TypeAlias = Literal["fleet", "host", "operation"]
+Verb: TypeAlias = Literal["deploy", "restart", "rollback", "stop", "start"]
+
+
+class Console(Protocol):
+    """The running screen, seen from a command."""
+
+    @property
+    def view_name(self) -> ViewName:
+        """What the operator looks at."""
+
+    @property
+    def readonly(self) -> bool:
+        """True where the console was told to change nothing."""
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Every host of the fleet."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The hosts that an operation would act on: the marked ones, or the one looked at."""
+
+    @property
+    def operation_count(self) -> int:
+        """Operations that were begun here."""
+
+    @property
+    def theme_names(self) -> tuple[str, ...]:
+        """Themes that can be chosen."""
+
+    def busy_with(self, host: str) -> str:
+        """Title of the operation that works on a host from here; empty where none does."""
+
+    def begin(self, verb: Verb, hosts: tuple[str, ...], release_id: str = "") -> None:
+        """Start an operation and show it."""
+
+    def open_host(self, name: str) -> None:
+        """Show one host."""
+
+    def open_operation(self) -> None:
+        """Show the newest operation."""
+
+    def attach(self, host: str, run_id: str) -> None:
+        """Follow a run that is at work on a host."""
+
+    def cancel(self, host: str, run_id: str) -> None:
+        """Ask a run to stop and undo."""
+
+    def show_runs(self, host: str) -> None:
+        """Show the newest runs of a host."""
+
+    def show_help(self) -> None:
+        """Show what the keys do."""
+
+    def show_command_line(self) -> None:
+        """Let the operator type a command."""
+
+    def show_palette(self) -> None:
+        """Let the operator search the commands."""
+
+    def edit_filter(self) -> None:
+        """Let the operator narrow the hosts down."""
+
+    def toggle_mark(self) -> None:
+        """Mark or unmark the host under the cursor."""
+
+    def next_order(self) -> None:
+        """Order the hosts another way."""
+
+    def toggle_pause(self) -> None:
+        """Stop or go on taking new readings into the screen."""
+
+    def choose_theme(self, name: str) -> None:
+        """Change the colours."""
+
+    def back(self) -> None:
+        """One step back; does nothing on the first screen."""
+
+    def leave(self) -> None:
+        """One step back, or quit on the first screen."""
+
+    def quit_console(self) -> None:
+        """Quit, after asking where something is going on."""

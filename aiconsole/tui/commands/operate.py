@@ -1,0 +1,108 @@
+"""The commands that change the service on hosts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from aiconsole.errors import RefusedError
+from aiconsole.tui.commands.command import Command, Takes
+from aiconsole.tui.commands.console import Console, Verb, ViewName
+
+_ON_HOSTS: frozenset[ViewName] = frozenset({"fleet", "host"})
+
+
+class Operate(Command):
+    """What operations have in common: they need hosts, and a console that may change them."""
+
+    verb: ClassVar[Verb]
+    views = _ON_HOSTS
+    takes: ClassVar[Takes] = "hosts"
+
+    def refusal(self, console: Console) -> str:
+        """Read-only, no host, or a host that is busy from here."""
+        return refusal_on(console, console.targets)
+
+    def run(self, console: Console, words: tuple[str, ...]) -> None:
+        """Begin it on the named hosts, or on the marked ones."""
+        hosts = known_hosts(console, words) or console.targets
+        begin(console, self.verb, hosts)
+
+
+def refusal_on(console: Console, hosts: tuple[str, ...]) -> str:
+    """Why nothing can be changed on these hosts now."""
+    if console.readonly:
+        return "the console was started with --readonly"
+    if not console.host_names:
+        return "the fleet is empty: add a host with `aiconsole hosts add NAME USER@ADDRESS`"
+    if not hosts:
+        return "no host is chosen"
+    for host in hosts:
+        if title := console.busy_with(host):
+            return f"{title} is still going on; press v to watch it"
+    return ""
+
+
+def begin(console: Console, verb: Verb, hosts: tuple[str, ...], release_id: str = "") -> None:
+    """Begin an operation, or say why not.
+
+    Raises:
+        RefusedError: The console is read-only, or a host is busy.
+    """
+    if reason := refusal_on(console, hosts):
+        raise RefusedError(f"Cannot {verb} now", reason)
+    console.begin(verb, hosts, release_id)
+
+
+def known_hosts(console: Console, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words, each the name of a host.
+
+    Raises:
+        RefusedError: One of them is not in the fleet.
+    """
+    for word in words:
+        if word not in console.host_names:
+            raise RefusedError(
+                "No such host", f"{word} is not in the fleet", "Tab completes the names of hosts"
+            )
+    return words
+
+
+class Deploy(Operate):
+    """Deploy the service to the marked hosts, or to this one: plan, question, live progress."""
+
+    name, label, keys, verb = "deploy", "deploy", ("d",), "deploy"
+
+
+class Restart(Operate):
+    """Restart the service without losing a request."""
+
+    name, label, keys, verb = "restart", "restart", ("r",), "restart"
+
+
+class Stop(Operate):
+    """Drain and stop the service; nobody is served until it is started again."""
+
+    name, label, keys, verb = "stop", "stop", ("s",), "stop"
+
+
+class Start(Operate):
+    """Start the service again after a stop."""
+
+    name, label, keys, verb = "start", "start", ("S",), "start"
+
+
+class Rollback(Operate):
+    """Serve with the release before this one, or with the one that is named."""
+
+    name, label, keys, verb = "rollback", "roll back", ("b",), "rollback"
+    takes = "host-release"
+
+    def run(self, console: Console, words: tuple[str, ...]) -> None:
+        """Take `[HOST] [RELEASE]`: a word that is no host is a release."""
+        named = tuple(word for word in words if word in console.host_names)
+        releases = [word for word in words if word not in console.host_names]
+        if len(releases) > 1:
+            raise RefusedError(
+                "One release at a time", f"got {', '.join(releases)}", f"type {self.usage}"
+            )
+        begin(console, self.verb, named or console.targets, releases[0] if releases else "")

@@ -1,0 +1,183 @@
+"""What the commands act on: the console's screens and operations, behind the `Console` protocol."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from aiconsole.tui.commands import registry
+from aiconsole.tui.commands.command import Command
+from aiconsole.tui.commands.console import Verb, ViewName
+from aiconsole.tui.operation import Operation
+from aiconsole.tui.present.bars import KeyHint, key_text
+from aiconsole.tui.present.fleet_order import next_order
+from aiconsole.tui.screens.console import ConsoleScreen
+from aiconsole.tui.screens.fleet.screen import FleetScreen
+
+if TYPE_CHECKING:
+    from aiconsole.tui.app import ConsoleApp
+
+
+class Desk:
+    """The one implementation of `Console`; changes screens, begins operations, holds no state."""
+
+    def __init__(self, app: ConsoleApp) -> None:
+        self._app = app
+
+    @property
+    def screen(self) -> ConsoleScreen:
+        """The screen that is looked at, whatever question lies over it."""
+        stack = [s for s in self._app.screen_stack if isinstance(s, ConsoleScreen)]
+        return stack[-1]
+
+    @property
+    def view_name(self) -> ViewName:
+        """What the operator looks at."""
+        return self.screen.VIEW
+
+    @property
+    def readonly(self) -> bool:
+        """True where the console was told to change nothing."""
+        return self._app.state.readonly
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Every host of the fleet."""
+        return self._app.state.host_names()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The hosts that an operation would act on."""
+        return self.screen.targets
+
+    @property
+    def operation_count(self) -> int:
+        """Operations that were begun here."""
+        return len(self._app.state.operations)
+
+    @property
+    def theme_names(self) -> tuple[str, ...]:
+        """Themes that can be chosen."""
+        return tuple(sorted(self._app.available_themes))
+
+    def key_hints(self) -> list[KeyHint]:
+        """The footer: each command that has a key in this view, and whether it can be used."""
+        return [
+            KeyHint(key_text(c.keys[0]), c.label_in(self.view_name), not c.refusal(self))
+            for c in registry.COMMANDS
+            if c.in_footer and c.keys and self.view_name in c.views
+        ]
+
+    def commands_here(self) -> list[Command]:
+        """Every command that means something in this view."""
+        return [c for c in registry.COMMANDS if self.view_name in c.views]
+
+    def busy_with(self, host: str) -> str:
+        """Title of the operation that works on a host from here."""
+        working = (op for op in self._app.state.working if host in op.host_names)
+        return next((operation.title for operation in working), "")
+
+    def begin(self, verb: Verb, hosts: tuple[str, ...], release_id: str = "") -> None:
+        """Start an operation and show it."""
+        operation = self._new_operation(verb, hosts)
+        bridge = self._app.bridge
+        self._app.work(bridge.operate(operation.number, verb, hosts, release_id), "operation")
+        self.open_operation()
+
+    def attach(self, host: str, run_id: str) -> None:
+        """Follow a run that is at work on a host."""
+        operation = self._new_operation("attach", (host,))
+        self._app.work(self._app.bridge.attach(operation.number, host, run_id), "operation")
+        self.open_operation()
+
+    def cancel(self, host: str, run_id: str) -> None:
+        """Ask a run to stop and undo."""
+        self._app.work(self._app.bridge.cancel(host, run_id), "cancel")
+
+    def open_host(self, name: str) -> None:
+        """Show one host."""
+        from aiconsole.tui.screens.host.screen import HostScreen
+
+        if not (isinstance(self.screen, HostScreen) and self.screen.host_name == name):
+            self._app.push_screen(HostScreen(name))
+        self.list_runs(name)
+
+    def open_operation(self) -> None:
+        """Show the newest operation."""
+        from aiconsole.tui.screens.operation.screen import OperationScreen
+
+        number = len(self._app.state.operations) - 1
+        if not (isinstance(self.screen, OperationScreen) and self.screen.number == number):
+            self._app.push_screen(OperationScreen(number))
+
+    def list_runs(self, host: str) -> None:
+        """Read the newest runs of a host."""
+        self._app.work(self._app.bridge.list_runs(host), "runs")
+
+    def show_runs(self, host: str) -> None:
+        """Show the newest runs of a host, on its screen."""
+        self.open_host(host)
+
+    def show_help(self) -> None:
+        """Show what the keys do."""
+        from aiconsole.tui.screens.help.screen import HelpScreen
+
+        self._app.push_screen(HelpScreen(self))
+
+    def show_command_line(self) -> None:
+        """Let the operator type a command."""
+        from aiconsole.tui.screens.command_line.screen import CommandLineScreen
+
+        self._app.push_screen(CommandLineScreen(self), self._app.run_typed)
+
+    def show_palette(self) -> None:
+        """Let the operator search the commands."""
+        self._app.action_command_palette()
+
+    def edit_filter(self) -> None:
+        """Let the operator narrow the hosts down."""
+        if isinstance(self.screen, FleetScreen):
+            self.screen.edit_filter()
+
+    def toggle_mark(self) -> None:
+        """Mark or unmark the host under the cursor."""
+        if isinstance(self.screen, FleetScreen):
+            self.screen.table.toggle_mark()
+            self.screen.draw()
+
+    def next_order(self) -> None:
+        """Order the hosts another way."""
+        if isinstance(self.screen, FleetScreen):
+            self.screen.table.sort_by(next_order(self.screen.table.order))
+            self.screen.draw()
+
+    def toggle_pause(self) -> None:
+        """Stop or go on taking new readings into the screen."""
+        self._app.state.toggle_pause()
+        self.screen.draw()
+
+    def choose_theme(self, name: str) -> None:
+        """Change the colours."""
+        self._app.theme = name
+
+    def back(self) -> None:
+        """One step back; does nothing on the first screen."""
+        if not self.screen.step_back() and len(self._app.screen_stack) > 1:
+            self._app.pop_screen()
+
+    def leave(self) -> None:
+        """One step back, or quit on the first screen."""
+        if len(self._app.screen_stack) > 1:
+            self._app.pop_screen()
+        else:
+            self.quit_console()
+
+    def quit_console(self) -> None:
+        """Quit, after asking where something is going on."""
+        self._app.work(self._app.quit_when_sure(), "quit")
+
+    def _new_operation(self, verb: str, hosts: tuple[str, ...]) -> Operation:
+        operations = self._app.state.operations
+        operation = Operation(len(operations), verb, hosts, time.time())
+        operations.append(operation)
+        return operation

@@ -1,0 +1,1 @@
+"""Pure: from what the console knows to lines of styled text; no widget, no clock, no I/O."""

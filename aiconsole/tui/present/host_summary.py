@@ -1,0 +1,98 @@
+"""One host in a few lines, under the table of the fleet."""
+
+from __future__ import annotations
+
+import time
+
+from aiconsole import units
+from aiconsole.onhost.wire import Frame
+from aiconsole.telemetry.sample import HostView, MetricName
+from aiconsole.tui.present.health import FRESHNESS_STYLE, INFERD, freshness, mark_of
+from aiconsole.tui.present.line import Line, Piece, fit, line
+from aiconsole.tui.present.sparkline import sparkline
+
+_LABEL = 10
+_VALUE = 11
+
+
+def host_summary(
+    view: HostView, columns: int, now_monotonic_s: float, now_unix_s: float, interval_s: float
+) -> tuple[Line, ...]:
+    """Reach, service, and the metrics that matter with their last minutes."""
+    age_s = view.sample.age_s(now_monotonic_s)
+    first = _reach_line(view, age_s, now_unix_s, interval_s)
+    frame = view.sample.frame
+    if frame is None or view.sample.reach not in ("up", "stale"):
+        since = view.sample.since_unix_s
+        when = time.strftime("%H:%M:%S", time.localtime(since)) if since else ""
+        rest = line(Piece(f"since {when}", "dim")) if when else ()
+        return (first, line(Piece(view.sample.reason, "bad" if when else "dim")), rest)
+    live = mark_of(view, age_s, interval_s).word == "up"
+    return (first, _service_line(frame), *_metric_lines(view, frame, columns, live))
+
+
+def _reach_line(view: HostView, age_s: float | None, now_unix_s: float, interval_s: float) -> Line:
+    mark = mark_of(view, age_s, interval_s)
+    pieces = [Piece(f"{mark.glyph} {mark.word}", mark.style)]
+    frame = view.sample.frame
+    if frame is not None:
+        fresh = freshness(age_s, interval_s)
+        pieces.append(Piece(f"   read {units.age_text(age_s)} ago", FRESHNESS_STYLE[fresh]))
+        host = frame.host
+        facts = [f"{host.cpu_count} cores" if host.cpu_count else ""]
+        facts.append(f"{units.memory_text(host.memory_total_bytes)} memory")
+        if host.uptime_s is not None:
+            facts.append(f"up for {units.span_text(host.uptime_s)}")
+        pieces.append(Piece("   " + " · ".join(filter(None, facts)), "dim"))
+    return tuple(pieces)
+
+
+def _service_line(frame: Frame) -> Line:
+    inferd = frame.inferd
+    mark = INFERD[inferd.state]
+    pieces = [Piece(fit("inferd", _LABEL), "dim"), Piece(f"{mark.glyph} {mark.word}", mark.style)]
+    if inferd.release_id:
+        pieces += [Piece("  "), Piece(inferd.release_id, "strong")]
+    if inferd.slot:
+        pieces.append(Piece(f"  slot {inferd.slot}", "dim"))
+    if inferd.address:
+        pieces.append(Piece(f"  http://{inferd.address}", "dim"))
+    if inferd.reason:
+        pieces += [Piece("  "), Piece(inferd.reason, mark.style)]
+    return tuple(pieces)
+
+
+def _metric_lines(view: HostView, frame: Frame, columns: int, live: bool) -> tuple[Line, ...]:
+    wide = columns >= 76
+    room = (columns - 4) // 2 if wide else columns
+    left = (
+        _metric(view, "CPU", units.percent(frame.host.cpu_percent), "cpu_percent", room, live, 100),
+        _metric(view, "memory", units.percent(frame.host.memory_percent), "memory_percent", room,
+                live, 100),
+        _metric(view, "load", units.count_text(frame.host.load_1), "load_1", room, live),
+    )  # fmt: skip
+    inferd = frame.inferd
+    right = (
+        _metric(view, "requests/s", units.count_text(inferd.requests_per_s), "requests_per_s",
+                room, live),
+        _metric(view, "tokens/s", units.count_text(inferd.tokens_per_s), "tokens_per_s", room,
+                live),
+        _metric(view, "p95", units.seconds_text(inferd.latency_p95_s), "latency_p95_s", room,
+                live),
+    )  # fmt: skip
+    if not wide:
+        return (*left, *right)
+    return tuple((*a, Piece("    "), *b) for a, b in zip(left, right, strict=True))
+
+
+def _metric(
+    view: HostView, label: str, text: str, metric: MetricName, columns: int, live: bool,
+    top: float | None = None,
+) -> Line:  # fmt: skip
+    bars = sparkline(view.history.of(metric), max(0, columns - _LABEL - _VALUE - 1), top)
+    return (
+        Piece(fit(label, _LABEL), "dim"),
+        Piece(fit(text, _VALUE, "right"), "" if live else "dim"),
+        Piece(" "),
+        Piece(bars, "accent" if live else "dim"),
+    )

@@ -1,0 +1,32 @@
+"""The fleet screen where there is nothing to show: what it is for, and the next command."""
+
+from __future__ import annotations
+
+from aiconsole.tui.failure import Failure
+from aiconsole.tui.present.line import Line, Piece, line
+
+
+def welcome(inventory_read: bool, failure: Failure | None) -> tuple[Line, ...]:
+    """An unreadable inventory, one that is being read, or one without hosts."""
+    if failure is not None:
+        return (*failure.lines(), (), line(Piece("Nothing is watched until that is fixed.", "dim")))
+    if not inventory_read:
+        return (line(Piece("Reading the fleet…", "dim")),)
+    return (
+        line(Piece("No hosts yet", "strong")),
+        (),
+        line("This screen shows every host on which you run inference: whether it can be reached,"),
+        line("what it serves, how loaded it is, and how old each reading is."),
+        (),
+        line("Add the first one from a shell; Python 3 and sshd on it are enough:"),
+        (),
+        line("    ", Piece("aiconsole hosts add web1 root@10.0.0.5", "accent")),
+        (),
+        line("Or try everything on this machine:"),
+        (),
+        line("    ", Piece("aiconsole up", "accent")),
+        (),
+        line(
+            Piece("The fleet is read when the console starts: q quits, then start it again.", "dim")
+        ),
+    )

@@ -1,0 +1,1 @@
+"""All hosts on one screen."""

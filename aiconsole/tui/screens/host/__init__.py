@@ -1,0 +1,1 @@
+"""One host with its live graphs."""

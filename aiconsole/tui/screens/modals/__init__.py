@@ -1,0 +1,1 @@
+"""Questions over whatever is shown."""

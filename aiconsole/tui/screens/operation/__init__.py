@@ -1,0 +1,1 @@
+"""One operation from its plan to its result."""

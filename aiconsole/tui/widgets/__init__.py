@@ -1,0 +1,1 @@
+"""Reusable widgets: they place what `present` made and know nothing of hosts."""
