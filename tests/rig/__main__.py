@@ -9,6 +9,7 @@ import sys
 from tests.rig.execute import RigError
 from tests.rig.place import ROOT, all_rigs, kept_mark
 from tests.rig.rig import Rig, open_rig, ssh_config
+from tests.rig.tree import tree
 
 DEFAULT_NAME = "hand"
 
@@ -87,6 +88,7 @@ def main() -> int:
     down.add_argument("names", nargs="*")
     verbs.add_parser("list", help="all rigs on this machine")
     verbs.add_parser("show", help="ssh_config and addresses of the rig's hosts")
+    verbs.add_parser("tree", help="build the tree that hosts stand on, if it is not there yet")
     shell = verbs.add_parser("shell", help="a root shell inside a host, without ssh")
     shell.add_argument("name")
     chosen = parser.parse_args()
@@ -97,6 +99,8 @@ def main() -> int:
             _down(chosen.names)
         elif chosen.verb == "list":
             _list()
+        elif chosen.verb == "tree":
+            print(f"the rig's tree: {tree()}")
         elif chosen.verb == "show":
             with _there() as rig:
                 _show(rig)
