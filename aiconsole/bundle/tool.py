@@ -30,6 +30,7 @@ class ToolCall:
     def __init__(self, process: Process, host: str) -> None:
         self._process = process
         self._host = host
+        self._reading = asyncio.Lock()
 
     def __aiter__(self) -> ToolCall:
         return self
@@ -47,10 +48,12 @@ class ToolCall:
             LinkLostError: The link died.
             AiconsoleError: The tool's fault, or the way in which it ended without one.
         """
-        line = await self._process.readline()
-        if line:
-            return self._decode(line)
-        done = await self._process.wait()
+        # A failed write reads the tool's last word, perhaps while somebody else reads.
+        async with self._reading:
+            line = await self._process.readline()
+            if line:
+                return self._decode(line)
+            done = await self._process.wait()
         if done.exit_status != 0:
             raise error_of_end(done, self._host)
         return None
