@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from aiconsole.fleet.facts_shape import CPU_FLAGS, Facts, Listener, Space
 from aiconsole.fleet.facts_script import END
+from aiconsole.fleet.facts_shape import CPU_FLAGS, Facts, Listener, Space
 from aiconsole.fleet.listeners import parse_listeners
 from aiconsole.visible import visible
 

@@ -99,14 +99,9 @@ def link_lost(host_name: str, error: BaseException | None) -> LinkLostError:
 
 @contextmanager
 def link_faults(host_name: str) -> Iterator[None]:
-    """Translate what asyncssh raises while a connection is used.
-
-    A closed pipe is not a fault of the link and passes through.
-    """
+    """Translate what asyncssh raises while a connection is used."""
     try:
         yield
-    except BrokenPipeError:
-        raise
     except asyncssh.ChannelOpenError as error:
         raise _channel_error(host_name, error) from error
     except (asyncssh.Error, OSError) as error:

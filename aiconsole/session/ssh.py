@@ -44,13 +44,13 @@ class SshPipes:
 
     async def send(self, data: bytes) -> None:
         """Write to stdin, and wait while the host takes no more."""
-        with link_faults(self._session.host_name):
-            try:
-                self._process.stdin.write(data)
-                await self._process.stdin.drain()
-            except BrokenPipeError:
-                self._session.check()
-                raise
+        try:
+            self._process.stdin.write(data)
+            await self._process.stdin.drain()
+        except (asyncssh.Error, OSError) as error:
+            # With the link alive, it is the program that takes no more.
+            self._session.check()
+            raise BrokenPipeError from error
 
     async def send_eof(self) -> None:
         """Close stdin."""
