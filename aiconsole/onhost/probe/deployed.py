@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiconsole.onhost.probe.paced import SourceError
@@ -19,14 +20,30 @@ def layouts_of(runtime: str) -> list[HostLayout]:
     return {"systemd": [system], "keeper": [user]}.get(runtime, [system, user])
 
 
-def newest_state(state_files: Iterable[Path]) -> ServiceState | None:
-    """The state of the installation that should run, or else of the one deployed last.
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """One installation and its state."""
+
+    layout: HostLayout
+    state: ServiceState
+
+
+def deployed(layouts: Sequence[HostLayout]) -> Deployed | None:
+    """The installation that should run, or else the one deployed last; None where there is none.
 
     Raises:
-        SourceError: A file is there and cannot be read.
+        SourceError: A state file is there and cannot be read.
     """
-    states = [state for path in state_files if (state := read_state(path)) is not None]
-    return max(states, key=lambda s: (s.wanted == "running", s.deployed_unix_s), default=None)
+    found = [
+        Deployed(layout, state)
+        for layout in layouts
+        if (state := read_state(Path(layout.state_file))) is not None
+    ]
+    return max(found, key=_precedence, default=None)
+
+
+def _precedence(one: Deployed) -> tuple[bool, float]:
+    return one.state.wanted == "running", one.state.deployed_unix_s
 
 
 def read_state(state_file: Path) -> ServiceState | None:

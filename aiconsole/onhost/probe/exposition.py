@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Labels: TypeAlias = Mapping[str, str]
+Where: TypeAlias = Callable[[Labels], bool]
 
 _SERIES = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t]*")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
@@ -29,18 +30,19 @@ class Exposition:
         found = self.samples.get(name)
         return sum(value for _, value in found) if found else None
 
-    def by_label(self, name: str, label: str) -> dict[str, float]:
-        """The sums by the value of one label."""
+    def by_label(self, name: str, label: str, where: Where | None = None) -> dict[str, float]:
+        """The sums by the value of one label, over the label sets that `where` takes."""
         sums: dict[str, float] = {}
         for labels, value in self.samples.get(name, ()):
-            key = labels.get(label, "")
-            sums[key] = sums.get(key, 0.0) + value
+            if where is None or where(labels):
+                key = labels.get(label, "")
+                sums[key] = sums.get(key, 0.0) + value
         return sums
 
-    def buckets(self, name: str) -> dict[float, float]:
-        """Cumulative counts of a histogram by upper bound, over all label sets."""
+    def buckets(self, name: str, where: Where | None = None) -> dict[float, float]:
+        """Cumulative counts of a histogram by upper bound."""
         bounds: dict[float, float] = {}
-        for text, count in self.by_label(f"{name}_bucket", "le").items():
+        for text, count in self.by_label(f"{name}_bucket", "le", where).items():
             try:
                 bound = float(text)
             except ValueError:

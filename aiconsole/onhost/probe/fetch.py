@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from aiconsole.onhost.probe.paced import SourceError
+
+Place: TypeAlias = "tuple[str, int] | str"
+"""Host and port, or the path of a UNIX socket."""
 
 _MOST_BYTES = 4 * 1024 * 1024
 
@@ -23,8 +28,11 @@ class SilenceError(SourceError):
     """It takes connections and does not answer."""
 
 
-def get_all(address: tuple[str, int], paths: list[str], deadline_s: float) -> list[Reply]:
+def get_all(place: Place, paths: Sequence[str], deadline_s: float) -> list[Reply]:
     """Ask for each path in turn on one connection, so that one and the same process answers.
+
+    Fewer replies than paths come back where the service closes the connection between them, as
+    one does that is about to end.
 
     Raises:
         SourceError: No connection, or what came back is not HTTP.
@@ -32,13 +40,15 @@ def get_all(address: tuple[str, int], paths: list[str], deadline_s: float) -> li
     """
     until_s = time.monotonic() + deadline_s
     try:
-        with socket.create_connection(address, timeout=deadline_s) as connection:
+        with _connected(place, deadline_s) as connection:
             buffer = bytearray()
-            replies = []
+            replies: list[Reply] = []
             for path in paths:
-                last = path is paths[-1]
-                connection.sendall(_request(path, address[0], last=last))
-                replies.append(_reply(connection, buffer, until_s))
+                connection.sendall(_request(path, last=path is paths[-1]))
+                reply, stays = _reply(connection, buffer, until_s)
+                replies.append(reply)
+                if not stays:
+                    break
             return replies
     except TimeoutError as error:
         raise SilenceError(f"no answer within {deadline_s:g} s") from error
@@ -46,34 +56,52 @@ def get_all(address: tuple[str, int], paths: list[str], deadline_s: float) -> li
         raise SourceError(error.strerror or str(error)) from error
 
 
-def _request(path: str, host: str, *, last: bool) -> bytes:
+def _connected(place: Place, timeout_s: float) -> socket.socket:
+    if isinstance(place, tuple):
+        return socket.create_connection(place, timeout=timeout_s)
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(timeout_s)
+        connection.connect(place)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _request(path: str, *, last: bool) -> bytes:
     after = "close" if last else "keep-alive"
-    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {after}\r\n\r\n".encode("ascii")
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {after}\r\n\r\n".encode("ascii")
 
 
-def _reply(connection: socket.socket, buffer: bytearray, until_s: float) -> Reply:
+def _reply(connection: socket.socket, buffer: bytearray, until_s: float) -> tuple[Reply, bool]:
+    """Read one reply; the flag says whether the connection stays."""
     while (end := buffer.find(b"\r\n\r\n")) < 0:
         _receive(connection, buffer, until_s)
-    status, length = _head(bytes(buffer[:end]))
+    status, length, stays = _head(bytes(buffer[:end]))
     del buffer[: end + 4]
     while len(buffer) < length:
         _receive(connection, buffer, until_s)
     body = bytes(buffer[:length])
     del buffer[:length]
-    return Reply(status, body)
+    return Reply(status, body), stays
 
 
-def _head(head: bytes) -> tuple[int, int]:
+def _head(head: bytes) -> tuple[int, int, bool]:
     first, *lines = head.decode("latin-1").split("\r\n")
-    fields = {name.strip().lower(): value.strip() for name, _, value in
-              (line.partition(":") for line in lines)}  # fmt: skip
+    pairs = (line.partition(":") for line in lines)
+    fields = {name.strip().lower(): value.strip().lower() for name, _, value in pairs}
     parts = first.split(" ", 2)
     length = fields.get("content-length", "")
-    if not parts[0].startswith("HTTP/1.") or len(parts) < 2 or not parts[1].isdecimal():
+    if not parts[0].startswith("HTTP/1.") or len(parts) < 2 or not _is_number(parts[1]):
         raise SourceError("what answers there does not speak HTTP")
-    if not length.isdecimal() or int(length) > _MOST_BYTES:
+    if not _is_number(length) or int(length) > _MOST_BYTES:
         raise SourceError("an answer without a length, or a too long one")
-    return int(parts[1]), int(length)
+    return int(parts[1]), int(length), fields.get("connection") != "close"
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 12
 
 
 def _receive(connection: socket.socket, buffer: bytearray, until_s: float) -> None:

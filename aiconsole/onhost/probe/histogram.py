@@ -9,11 +9,12 @@ from collections.abc import Mapping
 def increase(now: Mapping[float, float], before: Mapping[float, float]) -> dict[float, float]:
     """The observations between two readings, cumulative by upper bound.
 
-    Empty where the bounds differ or a count went back: they are not of the same histogram.
+    A histogram that was not there before begins at nothing. Empty where the bounds differ or a
+    count went back: they are not of the same histogram.
     """
-    if now.keys() != before.keys():
+    if before and now.keys() != before.keys():
         return {}
-    grown = {bound: now[bound] - before[bound] for bound in sorted(now)}
+    grown = {bound: now[bound] - before.get(bound, 0.0) for bound in sorted(now)}
     return grown if all(count >= 0 for count in grown.values()) else {}
 
 

@@ -25,8 +25,7 @@ class Ticker:
         self._roster = Roster()
         self._room = Paced("disk", RootRoom())
         self._gpus = Paced("gpu", self._gpu_source)
-        state_files = [layout.state_file for layout in layouts]
-        self._inferd = Paced("inferd", InferdSource(state_files, interval_s))
+        self._inferd = Paced("inferd", InferdSource(layouts, interval_s))
 
     def __enter__(self) -> Ticker:
         self._host.read()
