@@ -92,6 +92,7 @@ class Gateway:
             # A probe that is told the truth is no failure.
             if exchange.failed and exchange.route not in _PROBES:
                 self.tally.failed += 1
+                self.metrics.failed.inc()
         self._measure(exchange)
         if exchange.route not in _PROBES or exchange.code == 401:
             self.audit.write(exchange)

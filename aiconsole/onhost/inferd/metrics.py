@@ -38,6 +38,10 @@ class Metrics:
             "inferd_requests", "Finished requests.", ["route", "model", "code", "finish_reason"],
             registry=registry,
         )  # fmt: skip
+        self.failed = Counter(
+            "inferd_requests_failed", "Requests that ended 5xx or were cut by the daemon.",
+            registry=registry,
+        )  # fmt: skip
         self.duration_s = Histogram(
             "inferd_request_duration_seconds", "From arrival to the end of the answer.",
             ["route"], buckets=_DURATION_S, registry=registry,
