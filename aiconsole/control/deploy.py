@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from aiconsole.bundle.builtin import BUILTIN
+from aiconsole.bundle.builtin import BUILTIN, inspect_builtin
 from aiconsole.bundle.layer import Layer, build_layer
 from aiconsole.bundle.layer_set import SERVICE_LAYERS
 from aiconsole.bundle.model import inspect_model
 from aiconsole.bundle.platform import Platform
 from aiconsole.control.carry_out import Job, carry_out
-from aiconsole.control.events import Event, PhaseStarted, PlanReady, Result
+from aiconsole.control.events import Event, PhaseStarted, PlanReady, Progress, Result
 from aiconsole.control.inspection import Inspection, inspect_host
 from aiconsole.control.options import (
     DEFAULT_ADDRESS,
@@ -31,8 +32,8 @@ from aiconsole.control.release import (
     held_digests,
     served_choices,
 )
-from aiconsole.control.swap_mode import choose_swap, model_memory_bytes
-from aiconsole.errors import BundleError
+from aiconsole.control.swap_mode import choose_swap
+from aiconsole.control.telling import Done, Tell, telling
 from aiconsole.fleet.host import Host
 from aiconsole.keys.client_key import ClientKey, new_client_key
 from aiconsole.onhost.wire import Upload
@@ -69,7 +70,12 @@ async def deploy_host(
     yield PhaseStarted(host.name, "inspect", "Read what the host is and holds")
     seen = await inspect_host(pool, host)
     yield PhaseStarted(host.name, "build", "Prepare layers and model")
-    wanted = await _want(options, seen)
+    async with aclosing(telling(partial(_want, options, seen))) as items:
+        async for item in items:
+            if isinstance(item, Done):
+                wanted = item.value
+            else:
+                yield item
     client_key = new_client_key(f"first key of {host.name}")
     job = _job(wanted, seen, options, client_key)
     key_is_new = False
@@ -89,10 +95,9 @@ async def deploy_host(
             yield event
 
 
-async def _want(options: DeployOptions, seen: Inspection) -> Wanted:
+async def _want(options: DeployOptions, seen: Inspection, tell: Tell) -> Wanted:
     """Decide what to serve: what was asked for, else what the host serves, else the built-in."""
     served = served_choices(seen.status)
-    model, path = await _model(options, served[0] if served else None)
     service = served[1] if served else ServiceChoice()
     address = options.listen or seen.status.service.address or DEFAULT_ADDRESS
     parse_address(address)
@@ -102,7 +107,8 @@ async def _want(options: DeployOptions, seen: Inspection) -> Wanted:
         drain_timeout_s=options.drain_timeout_s,
         auth_required=not is_loopback(address),
     )
-    layers = await _layers(seen)
+    model, path = await _model(options, seen, service, served[0] if served else None, tell)
+    layers = await _layers(seen, tell)
     release = Release(
         layout=seen.line.layout,
         layers=tuple(layer.sha256 for layer in layers),
@@ -114,28 +120,42 @@ async def _want(options: DeployOptions, seen: Inspection) -> Wanted:
 
 
 async def _model(
-    options: DeployOptions, served: ModelChoice | None
+    options: DeployOptions,
+    seen: Inspection,
+    service: ServiceChoice,
+    served: ModelChoice | None,
+    tell: Tell,
 ) -> tuple[ModelChoice, Path | None]:
-    if options.model is not None:
-        file = await inspect_model(options.model)
-        name = options.model_name or file.name
-        return ModelChoice(name, file.sha256, file.size_bytes), options.model
-    if served is not None and served.name != BUILTIN.name:
+    if options.model is None and served is not None and served.name != BUILTIN.name:
         return replace(served, name=options.model_name or served.name), None
-    name = options.model_name or BUILTIN.name
-    return ModelChoice(name, BUILTIN.sha256, BUILTIN.size_bytes), BUILTIN.path
+    host = seen.line.host.name
+
+    def digesting(done_bytes: int, total_bytes: int) -> None:
+        tell(Progress(host, "build", "Digest the model", done_bytes, total_bytes))
+
+    if options.model is None:
+        file = await inspect_builtin()
+    else:
+        file = await inspect_model(options.model, progress=digesting)
+    choice = ModelChoice(
+        options.model_name or file.name,
+        file.sha256,
+        file.size_bytes,
+        file.memory_bytes(service.context_tokens or file.context_tokens),
+    )
+    return choice, file.path
 
 
-async def _layers(seen: Inspection) -> tuple[Layer, ...]:
-    facts = seen.facts
+async def _layers(seen: Inspection, tell: Tell) -> tuple[Layer, ...]:
+    facts, host = seen.facts, seen.line.host.name
     assert facts.python_version is not None, "the inspection refuses a host without Python"
     major, minor, _ = facts.python_version
     platform = Platform(facts.architecture, f"{major}.{minor}", facts.glibc)
-    try:
-        return tuple([await build_layer(name, platform) for name in SERVICE_LAYERS])
-    except BundleError as error:
-        error.hint = error.hint or f"host {seen.line.host.name}: {platform}"
-        raise
+
+    def building(line: str) -> None:
+        tell(Progress(host, "build", line, 0, 0))
+
+    return tuple([await build_layer(name, platform, building) for name in SERVICE_LAYERS])
 
 
 def _job(wanted: Wanted, seen: Inspection, options: DeployOptions, client_key: ClientKey) -> Job:
@@ -145,11 +165,10 @@ def _job(wanted: Wanted, seen: Inspection, options: DeployOptions, client_key: C
         PreflightError: The host does not fulfil it.
     """
     host, release, state = seen.line.host, wanted.release, seen.status.service
-    memory_bytes = model_memory_bytes(release.model.size_bytes)
-    needs = _needs(wanted, seen, memory_bytes)
+    needs = _needs(wanted, seen)
     verdicts = check_deploy(seen.facts, needs)
     refuse_failures(host.name, verdicts)
-    swap = choose_swap(memory_bytes, seen.facts.usable_memory_bytes, state)
+    swap = choose_swap(release.model.memory_bytes, seen.facts.usable_memory_bytes, state)
     steps = deploy_steps(release, wanted.layers, wanted.address, swap, state, client_key)
     notes = (swap.note,) if swap.note else ()
     return Job(
@@ -163,7 +182,7 @@ def _job(wanted: Wanted, seen: Inspection, options: DeployOptions, client_key: C
     )
 
 
-def _needs(wanted: Wanted, seen: Inspection, memory_bytes: int) -> DeployNeeds:
+def _needs(wanted: Wanted, seen: Inspection) -> DeployNeeds:
     """Count what the host does not hold yet; a file that is half there counts whole."""
     held = held_digests(seen.status)
     layers = [layer for layer in wanted.layers if layer.sha256 not in held]
@@ -173,7 +192,7 @@ def _needs(wanted: Wanted, seen: Inspection, memory_bytes: int) -> DeployNeeds:
     in_place = state.wanted == "running" and state.address == wanted.address
     return DeployNeeds(
         layout=wanted.release.layout,
-        memory_bytes=memory_bytes,
+        memory_bytes=model.memory_bytes,
         upload_bytes=sum(layer.size_bytes for layer in layers) + model_bytes,
         unpacked_bytes=sum(layer.unpacked_bytes for layer in layers),
         port=0 if in_place else parse_address(wanted.address)[1],

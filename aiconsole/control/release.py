@@ -21,6 +21,8 @@ class ModelChoice:
     """What clients ask for."""
     sha256: str
     size_bytes: int
+    memory_bytes: int
+    """Estimate of one slot that has loaded it, context included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,12 @@ def _choices(document: dict[str, Any]) -> tuple[ModelChoice, ServiceChoice]:
     try:
         model = document["model"]
         return (
-            ModelChoice(str(model["name"]), str(model["sha256"]), int(model["size_bytes"])),
+            ModelChoice(
+                str(model["name"]),
+                str(model["sha256"]),
+                int(model["size_bytes"]),
+                int(model["memory_bytes"]),
+            ),
             ServiceChoice(**document["service"]),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 from aiconsole.bundle.send import send_missing
 from aiconsole.control.events import LinkChanged, Progress
 from aiconsole.control.line import HostLine
+from aiconsole.control.telling import Done, Tell, telling
 from aiconsole.errors import LinkLostError, UnreachableError
 from aiconsole.onhost.wire import Upload
 
@@ -29,17 +31,17 @@ async def send_files(
         LinkLostError, UnreachableError: The line did not come back; run again to resume.
     """
     host, failures, best_bytes = line.host.name, 0, 0
-    total = sum(upload.size_bytes for upload, _ in files)
     while True:
         try:
-            async with aclosing(_send_once(line, files, total)) as steps:
-                async for progress in steps:
-                    if failures and progress.done_bytes > best_bytes:
+            async with aclosing(telling(partial(_send_once, line, files))) as items:
+                async for item in items:
+                    if isinstance(item, Done):
+                        return
+                    if failures and item.done_bytes > best_bytes:
                         failures = 0
                         yield LinkChanged(host, "up", "resumed")
-                    best_bytes = max(best_bytes, progress.done_bytes)
-                    yield progress
-            return
+                    best_bytes = max(best_bytes, item.done_bytes)
+                    yield item
         except (LinkLostError, UnreachableError) as error:
             failures += 1
             if failures > _ATTEMPTS:
@@ -49,31 +51,14 @@ async def send_files(
             await asyncio.sleep(_RETRY_S[min(failures, len(_RETRY_S)) - 1])
 
 
-async def _send_once(
-    line: HostLine, files: Sequence[tuple[Upload, Path]], total_bytes: int
-) -> AsyncGenerator[Progress, None]:
-    """Turn the sender's callback into a stream; leaving the stream stops the sender."""
-    news: asyncio.Queue[int | None] = asyncio.Queue()
-
-    async def send() -> None:
-        try:
-            await send_missing(
-                await line.session(),
-                line.tool,
-                line.layout,
-                files,
-                sudo=line.sudo,
-                progress=news.put_nowait,
-            )
-        finally:
-            news.put_nowait(None)
-
-    sending = asyncio.create_task(send())
-    try:
-        while (done_bytes := await news.get()) is not None:
-            yield Progress(line.host.name, "upload", "Send", done_bytes, total_bytes)
-        await sending
-    finally:
-        sending.cancel()
-        with suppress(asyncio.CancelledError, LinkLostError, UnreachableError):
-            await sending
+async def _send_once(line: HostLine, files: Sequence[tuple[Upload, Path]], tell: Tell) -> None:
+    total_bytes = sum(upload.size_bytes for upload, _ in files)
+    await send_missing(
+        await line.session(),
+        line.tool,
+        line.layout,
+        files,
+        sudo=line.sudo,
+        python=line.python,
+        progress=lambda sent: tell(Progress(line.host.name, "upload", "Send", sent, total_bytes)),
+    )

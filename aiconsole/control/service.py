@@ -13,7 +13,7 @@ from aiconsole.control.inspection import Inspection, inspect_host
 from aiconsole.control.options import DEFAULT_ADDRESS, RestartOptions, service_url
 from aiconsole.control.plan import make_plan, stop_steps, swap_steps
 from aiconsole.control.release import model_of
-from aiconsole.control.swap_mode import SwapChoice, choose_swap, model_memory_bytes
+from aiconsole.control.swap_mode import SwapChoice, choose_swap
 from aiconsole.errors import NotFoundError, RefusedError
 from aiconsole.fleet.host import Host
 from aiconsole.onhost.wire import Step
@@ -122,8 +122,7 @@ def _swap(
     force: bool,
 ) -> Act:
     model = model_of(seen.status, release_id)
-    needed_bytes = model_memory_bytes(model.size_bytes)
-    swap = choose_swap(needed_bytes, seen.facts.usable_memory_bytes, seen.status.service)
+    swap = choose_swap(model.memory_bytes, seen.facts.usable_memory_bytes, seen.status.service)
     steps = swap_steps(
         seen.line.layout, release_id, _address(seen), swap, options.drain_timeout_s, force=force
     )

@@ -9,17 +9,6 @@ from aiconsole.onhost.wire import ServiceState, SwapMode
 _RESERVE = 0.9
 """Share of the available memory that a second copy of the model may take."""
 
-_MEMORY_PER_FILE_BYTE = 2.2
-"""A Q4_0 file of 620 MB took 1.36 GB: the mapped file and its repacked copy (measured)."""
-
-_ENGINE_BYTES = 150_000_000
-"""Of a slot without its model: the gateway and an idle engine."""
-
-
-def model_memory_bytes(file_bytes: int) -> int:
-    """Memory that one more slot with this model takes, on the careful side."""
-    return int(file_bytes * _MEMORY_PER_FILE_BYTE) + _ENGINE_BYTES
-
 
 @dataclass(frozen=True, slots=True)
 class SwapChoice:

@@ -22,7 +22,7 @@ LAYOUT = HostLayout.system()
 RELEASE = Release(
     layout=LAYOUT,
     layers=("a" * 64, "b" * 64),
-    model=ModelChoice('My "odd" Model', "c" * 64, 1000),
+    model=ModelChoice('My "odd" Model', "c" * 64, 1000, 5000),
     service=ServiceChoice(slots=2),
     launch="print()\n",
 )
