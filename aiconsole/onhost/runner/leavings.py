@@ -47,7 +47,9 @@ def leavings(
     now = time.time() if now is None else now
     kept, gone = _split_releases(layout, keep_releases)
     yield from (Leaving("release", path) for path in gone)
-    yield from _unreferenced(layout, kept)
+    if serving_releases(layout) <= {release.get("id") for release in kept}:
+        # Without the document of a release that serves, nobody knows what it needs.
+        yield from _unreferenced(layout, kept)
     yield from _old_uploads(layout, now)
     yield from _drafts(layout, now)
     yield from _old_runs(layout)
