@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,7 +71,8 @@ def read_hosts(file: Path) -> Mapping[str, HostEntry]:
         raise SettingsError(f"{file} cannot be read", str(error)) from error
     try:
         content = tomlkit.parse(text).unwrap()
-        hosts = _ADAPTER.validate_python(content).hosts
+        # Through JSON: strict validation of Python values wants instances, not tables.
+        hosts = _ADAPTER.validate_json(json.dumps(content, default=str)).hosts
     except ParseError as error:
         raise _wrong(file, error.line, str(error)) from error
     except TOMLKitError as error:
@@ -114,6 +116,8 @@ def _line_of(text: str, location: Sequence[int | str]) -> int:
         start = next((n for n, line in enumerate(lines, 1) if head.match(line)), 0)
     if len(keys) == 2:
         return start
+    if not keys:
+        return 0
     wanted = re.compile(rf"\s*\[?\s*{_key(keys[2] if len(keys) > 2 else keys[0])}\s*[]=.]")
     for number, line in enumerate(lines[start:], start + 1):
         if wanted.match(line):
