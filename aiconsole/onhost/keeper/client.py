@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from aiconsole.onhost.keeper.fault import KeeperFault
 from aiconsole.onhost.wire import HostLayout, SlotStatus, from_json
 
+_GIVE_UP_EACH_S = 0.2
+
 
 def _quiet(_text: str) -> None:
     pass
+
+
+def _never() -> bool:
+    return False
 
 
 class KeeperClient:
@@ -27,25 +34,27 @@ class KeeperClient:
         do: str,
         *,
         say: Callable[[str], None] = _quiet,
-        timeout_s: float | None = 30.0,
+        timeout_s: float = 30.0,
+        give_up: Callable[[], bool] = _never,
         **arguments: Any,
     ) -> dict[str, Any]:
         """Send one request and wait for its answer.
 
         Raises:
-            KeeperFault: What the keeper answered; `no-keeper` where none answers.
+            KeeperFault: What the keeper answered; `no-keeper` where none answers, `no-answer`
+                after `timeout_s`, `given-up` where `give_up` said so meanwhile.
         """
+        deadline = time.monotonic() + timeout_s
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout_s)
             try:
                 sock.connect(self._path)
                 sock.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
-                with sock.makefile("rb") as answers:
-                    for line in answers:
-                        answer = json.loads(line)
-                        if "progress" not in answer:
-                            return _checked(answer)
-                        say(str(answer["progress"]))
+                for line in _lines(sock, deadline, give_up):
+                    answer = json.loads(line)
+                    if "progress" not in answer:
+                        return _checked(answer)
+                    say(str(answer["progress"]))
             except TimeoutError as error:
                 text = f"{self._path}: no answer to {do} within {timeout_s:g} s"
                 raise KeeperFault("no-answer", text) from error
@@ -69,10 +78,19 @@ class KeeperClient:
         """Hold the listening socket on an address."""
         self.ask("listen", address=address)
 
-    def start(self, slot: str, ready_timeout_s: float, say: Callable[[str], None] = _quiet) -> None:
-        """Start a slot and wait until it is ready or has failed."""
+    def start(
+        self,
+        slot: str,
+        ready_timeout_s: float,
+        say: Callable[[str], None] = _quiet,
+        give_up: Callable[[], bool] = _never,
+    ) -> None:
+        """Start a slot and wait until it is ready or has failed.
+
+        After `give_up` the slot goes on to load; stop it.
+        """
         self.ask(
-            "start", say=say, timeout_s=ready_timeout_s + 30, slot=slot,
+            "start", say=say, timeout_s=ready_timeout_s + 30, give_up=give_up, slot=slot,
             ready_timeout_s=ready_timeout_s,
         )  # fmt: skip
 
@@ -112,6 +130,29 @@ class KeeperClient:
             except KeeperFault:
                 return
             time.sleep(0.02)
+
+
+def _lines(sock: socket.socket, deadline: float, give_up: Callable[[], bool]) -> Iterator[bytes]:
+    """Answers as they come.
+
+    Raises:
+        TimeoutError: The deadline passed.
+        KeeperFault: `given-up`.
+    """
+    buffer = b""
+    while True:
+        ready, _, _ = select.select([sock], [], [], _GIVE_UP_EACH_S)
+        if give_up():
+            raise KeeperFault("given-up", "the caller no longer waits")
+        if not ready:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            continue
+        chunk = sock.recv(65536)
+        if not chunk:
+            return
+        *whole, buffer = (buffer + chunk).split(b"\n")
+        yield from whole
 
 
 def _checked(answer: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""Talking to inferd over the admin socket of a slot: plain HTTP, no key."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from aiconsole.onhost.runner.cancel import NEVER, Cancel
+from aiconsole.onhost.runner.steps.kind import StepError
+from aiconsole.onhost.wire import HostLayout
+
+_READY_WAIT_S = 30.0
+_PROMPT = "Once upon a time"
+
+
+class NoAnswer(Exception):  # noqa: N818 - a state that callers handle
+    """Nobody answers on the admin socket, or not with what was asked for."""
+
+
+class Admin:
+    """The daemon in one slot."""
+
+    def __init__(self, layout: HostLayout, slot: str) -> None:
+        self._slot = slot
+        self._run = layout.slot_run(slot)
+        self._manifest = Path(layout.slot(slot)) / "release.json"
+
+    def status(self) -> dict[str, Any]:
+        """Return its status document.
+
+        Raises:
+            NoAnswer: It does not run, or not well.
+        """
+        status, body = self._ask("GET", "/admin/status", None, timeout_s=10.0)
+        document = _decoded(body)
+        if status != 200 or not document:
+            raise NoAnswer(f"the daemon in slot {self._slot} answered {status} for its status")
+        return document
+
+    def last_tally(self) -> dict[str, Any]:
+        """Return the status document that the daemon left at its end; empty if it left none."""
+        try:
+            return _decoded(Path(f"{self._run}/tally.json").read_bytes())
+        except OSError:
+            return {}
+
+    def prove(self, max_tokens: int, timeout_s: float, cancel: Cancel = NEVER) -> float:
+        """Have it answer a real completion; returns how long that took, in seconds.
+
+        Raises:
+            StepError: It is not ready, answers with an error, or with nothing.
+            Cancelled: The operator cancelled while it was not ready yet.
+        """
+        began = time.monotonic()
+        try:
+            self._await_ready(min(timeout_s, _READY_WAIT_S), cancel)
+            asked = {"prompt": _PROMPT, "max_tokens": max_tokens, "temperature": 0.0}
+            if model := self._model():
+                asked["model"] = model
+            status, body = self._ask("POST", "/v1/completions", asked, timeout_s)
+        except NoAnswer as error:
+            raise StepError(f"slot {self._slot} cannot be used: {error}") from error
+        if status != 200:
+            raise StepError(
+                f"slot {self._slot} answered a completion with {status}: {_excerpt(body)}"
+            )
+        if not _text(body).strip():
+            raise StepError(f"slot {self._slot} answered with an empty completion")
+        return time.monotonic() - began
+
+    def _await_ready(self, seconds: float, cancel: Cancel) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            status, body = self._ask("GET", "/ready", None, timeout_s=10.0)
+            if status == 200:
+                return
+            cancel.raise_if_requested()
+            if time.monotonic() > deadline:
+                raise NoAnswer(f"/ready says {status}: {_excerpt(body)}")
+            cancel.wait(0.1)
+
+    def _model(self) -> str:
+        try:
+            return str(json.loads(self._manifest.read_bytes())["model"]["name"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None, timeout_s: float
+    ) -> tuple[int, bytes]:
+        connection = _UnixConnection(f"{self._run}/admin.sock", timeout_s)
+        headers = {"Connection": "close", "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except TimeoutError as error:
+            raise NoAnswer(f"no answer to {path} within {timeout_s:g} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise NoAnswer(f"{self._run}/admin.sock: {error}") from error
+        finally:
+            connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _text(body: bytes) -> str:
+    try:
+        return str(_decoded(body)["choices"][0]["text"])
+    except (KeyError, IndexError, TypeError):
+        return ""
+
+
+def _excerpt(body: bytes) -> str:
+    text = body[:200].decode("utf-8", errors="replace")
+    return "".join(c if c.isprintable() else " " for c in text).strip()

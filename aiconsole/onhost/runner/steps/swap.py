@@ -1,0 +1,78 @@
+"""The swap: another release serves, in the idle slot, and nobody's request is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiconsole.onhost.runner import runtimes
+from aiconsole.onhost.runner.changeover import Changeover
+from aiconsole.onhost.runner.occupancy import Occupancy, look
+from aiconsole.onhost.runner.ports import address_problem
+from aiconsole.onhost.runner.steps import before
+from aiconsole.onhost.runner.steps.goback import go_back
+from aiconsole.onhost.runner.steps.kind import Context
+from aiconsole.onhost.wire import StepCheck, SwapStep, to_json
+
+
+class SwapKind:
+    """Overlap: the old slot serves until the new one is proven. Held: the socket queues meanwhile.
+
+    Whatever fails raises, and the undo brings the old slot back.
+    """
+
+    def check(self, step: SwapStep, context: Context) -> StepCheck:
+        """Which slot would be started, and what stands in its way."""
+        runtime = runtimes.of(step.layout)
+        now = look(step.layout, runtime)
+        if not step.force and now.serves(step.release_id, step.address):
+            return StepCheck(step.id, "none", note=f"{step.release_id} serves in {_name(now)}")
+        release = step.layout.release(step.release_id)
+        if release not in context.planned and not Path(release, "launch.py").is_file():
+            return StepCheck(step.id, "act", problem=f"there is no release {step.release_id} here")
+        problem = address_problem(step.address, runtime.own_pids()) if step.address else ""
+        return StepCheck(step.id, "act", note=_note(step, now), problem=problem)
+
+    def save(self, step: SwapStep, context: Context) -> dict[str, Any]:
+        """Who serves, what the free slot points to, where the socket listens."""
+        runtime = runtimes.of(step.layout, context.tool_path)
+        now = look(step.layout, runtime)
+        return {
+            "old": now.old,
+            "old_ready": bool(now.serving),
+            "new": now.idle,
+            "link": before.keep(Path(step.layout.slot(now.idle)), step.id, context),
+            "listening": runtime.listening(),
+            "state": to_json(now.state),
+        }
+
+    def apply(self, step: SwapStep, context: Context) -> None:
+        """Swap, and tell what clients noticed of it."""
+        runtime = runtimes.of(step.layout, context.tool_path)
+        if step.address:
+            runtime.listen(step.address)
+        tally = Changeover(step, context, runtime, look(step.layout, runtime)).carry_out()
+        text = f"{step.release_id} serves; {tally.requests_failed} of " + (
+            f"{tally.requests_served + tally.requests_failed} requests failed during the swap"
+        )
+        context.say(text, data={"swap": to_json(tally)})
+
+    def undo(self, step: SwapStep, context: Context, saved: dict[str, Any]) -> None:
+        """The old slot serves again, as before."""
+        go_back(step, context, saved)
+
+
+def _name(now: Occupancy) -> str:
+    return f"slot {now.serving}"
+
+
+def _note(step: SwapStep, now: Occupancy) -> str:
+    if not now.serving:
+        return f"start slot {now.idle}"
+    if step.mode == "held":
+        stall_s = step.expected_stall_s or now.state.load_s
+        return (
+            f"stop slot {now.serving}, then start slot {now.idle}: "
+            f"requests wait about {stall_s:.0f} s"
+        )
+    return f"start slot {now.idle}, prove it, then drain slot {now.serving}"
