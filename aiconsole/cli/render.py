@@ -19,9 +19,10 @@ from aiconsole.control.events import (
     Result,
     RunAdvanced,
 )
+from aiconsole.errors import AiconsoleError
 from aiconsole.onhost.wire import RunEvent, StepCheck, SwapTally, to_json
 from aiconsole.units import bytes_text, seconds_text
-from aiconsole.visible import visible
+from aiconsole.visible import visible, visible_lines
 
 _MARKS = {"none": "=", "create": "+", "change": "~", "act": ">", "unknown": "?"}
 
@@ -127,6 +128,8 @@ class LineRenderer:
         host = result.host
         took = f" in {seconds_text(result.elapsed_s)}" if result.elapsed_s else ""
         self._line(host, f"{_ENDS[result.outcome]}{took}")
+        if result.error:
+            self._error(host, result.error)
         for row in result.log:
             self._line(host, f"  | {visible(row)}")
         if result.tally:
@@ -135,6 +138,12 @@ class LineRenderer:
             self._line(host, f"client key, shown this once: {result.client_key.reveal()}")
         if result.url and result.outcome in ("done", "unchanged"):
             self._line(host, result.url)
+
+    def _error(self, host: str, error: AiconsoleError) -> None:
+        self._line(host, f"  {visible(error.title)}")
+        for mark, text in ((" ", error.detail), ("→", error.hint)):
+            for row in visible_lines(text):
+                self._line(host, f"  {mark} {row}")
 
     def _progress(self, host: str, text: str, done_bytes: int, total_bytes: int) -> None:
         now_s = time.monotonic()

@@ -27,11 +27,15 @@ class UnitNow:
 def show(unit: str) -> UnitNow:
     """What systemd knows about a unit; one that it does not know is simply inactive.
 
+    systemd answers for units and not for templates: one is seen through an instance that
+    nobody starts.
+
     Raises:
         StepError: systemd does not answer.
     """
+    name = unit.replace("@.", "@nobody.")
     done = run_program(
-        ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", unit], timeout_s=15.0
+        ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", name], timeout_s=15.0
     )
     if not done.ok:
         raise StepError(f"systemd does not answer: {_last_line(done.stderr)}")
