@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aiconsole.bundle.tool import PYTHON, Tool, ToolCall, open_call
-from aiconsole.errors import AiconsoleError, BusyError, CommandError, TransferError
+from aiconsole.errors import AiconsoleError, BusyError, CommandError, LinkLostError, TransferError
 from aiconsole.onhost.wire import HostLayout, Upload, to_json
 from aiconsole.session.protocol import Session
 
@@ -113,6 +113,8 @@ class _Sending:
                 async for chunk in chunks:
                     try:
                         await self._talk.write(chunk)
+                    except LinkLostError:
+                        raise
                     except AiconsoleError as error:
                         # The tool's own words about its end say more than a broken pipe.
                         raise (await _fault_of(listening) or error) from error
