@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,9 +74,14 @@ async def test_another_digest(tmp_path: Path) -> None:
 async def test_a_digest_is_not_computed_twice_but_for_a_changed_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = []
+    read: list[Path] = []
     original = digest._digest
-    monkeypatch.setattr(digest, "_digest", lambda *a: (read.append(a[0]), original(*a))[1])
+
+    def counted(path: Path, *others: Any) -> str:
+        read.append(path)
+        return original(path, *others)
+
+    monkeypatch.setattr(digest, "_digest", counted)
     path = tmp_path / "x"
     path.write_bytes(b"one")
     first = await digest.file_sha256(path)
