@@ -6,7 +6,7 @@ RIG_PACKAGES := mmdebstrap debian-archive-keyring systemd-container iproute2 ope
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check format rig bench screenshots clean
+.PHONY: help up down test check format locks rig bench screenshots clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: .venv/.dev ## Check format, style, types and the borders between rooms
 format: .venv/.dev ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+locks: .venv/.dev ## Write the locks of the hosts' layers anew, from uv.lock
+	$(BIN)/python tools/locks.py
 
 rig: ## Install the Debian packages of the test rig and build its hosts' tree (root or sudo)
 	@if dpkg -s $(RIG_PACKAGES) >/dev/null 2>&1; then echo "The rig's packages are here."; else \
