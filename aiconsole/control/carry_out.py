@@ -226,7 +226,7 @@ class _Summary:
             failure = self._failure
             undone = "all of it was taken back" if outcome == "undone" else "the undo failed too"
             error = RunError(
-                failure.text if failure else title, undone, f"aiconsole runs show {host} {run_id}"
+                failure.text if failure else title, undone, f"aiconsole runs attach {host} {run_id}"
             )
             result = replace(result, error=error)
         return result

@@ -141,18 +141,24 @@ def _swap(
 
 
 def _ground(layout: HostLayout) -> list[Step]:
-    if layout.runtime == "keeper":
-        return [
-            DirectoryStep("opt", "Releases", layout.opt, 0o700),
-            DirectoryStep("var", "Models and runs", layout.var, 0o700),
-            DirectoryStep("etc", "Settings", layout.etc, 0o700),
-        ]
-    return [
-        UserStep("user", f"User {SERVICE_USER}", SERVICE_USER, groups=("video", "render")),
-        DirectoryStep("opt", "Releases", layout.opt),
-        DirectoryStep("var", "Models and runs", layout.var),
-        DirectoryStep("etc", "Settings", layout.etc),
+    private = layout.runtime == "keeper"
+    directories = [
+        ("opt", "Directory of the installation", layout.opt),
+        ("layers", "Directory of layers", f"{layout.opt}/layers"),
+        ("releases", "Directory of releases", f"{layout.opt}/releases"),
+        ("slots", "Directory of slots", f"{layout.opt}/slots"),
+        ("var", "Directory of models and runs", layout.var),
+        ("models", "Directory of models", f"{layout.var}/models"),
+        ("etc", "Directory of settings", layout.etc),
     ]
+    mode = 0o700 if private else 0o755
+    steps: list[Step] = [
+        DirectoryStep(name, title, path, mode) for name, title, path in directories
+    ]
+    if not private:
+        groups = ("video", "render")
+        steps.insert(0, UserStep("user", f"User {SERVICE_USER}", SERVICE_USER, groups=groups))
+    return steps
 
 
 def _unpack(layout: HostLayout, layer: Layer) -> UnpackStep:
