@@ -86,14 +86,12 @@ class GpuSource:
             child.kill()
             with suppress(subprocess.TimeoutExpired):
                 child.wait(1.0)
+                _close_pipes(child)
 
     def _dismiss(self, child: subprocess.Popen[bytes], answer: GpuAnswer) -> None:
         child.kill()
         child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        _close_pipes(child)
         self._child, self._answered, self._rest = None, False, answer
         pause_s = self._absent_retry_s if answer.state == "none" else self._retry_s
         self._rest_until_s = time.monotonic() + pause_s
@@ -102,6 +100,13 @@ class GpuSource:
 def _spawn() -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-I", "-S", "-c", _CHILD, str(os.getpid()), *filter(None, sys.path)]
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def _close_pipes(child: subprocess.Popen[bytes]) -> None:
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # a request that never left is still in the buffer
+                pipe.close()
 
 
 def _ask(child: subprocess.Popen[bytes]) -> GpuAnswer:
