@@ -132,12 +132,12 @@ class LineRenderer:
             self._error(host, result.error)
         for row in result.log:
             self._line(host, f"  | {visible(row)}")
-        if result.tally:
+        if result.tally and result.tally.probes:
             self._line(host, _swap_line(result.tally))
         if result.client_key:
             self._line(host, f"client key, shown this once: {result.client_key.reveal()}")
         if result.url and result.outcome in ("done", "unchanged"):
-            self._line(host, result.url)
+            self._line(host, f"it answers on {result.url} of {host}")
 
     def _error(self, host: str, error: AiconsoleError) -> None:
         self._line(host, f"  {visible(error.title)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from aiconsole.errors import AiconsoleError
-from aiconsole.onhost.wire import CheckReport, Plan, RunEvent, RunSummary, SwapTally
+from aiconsole.onhost.wire import CheckReport, HealthStep, Plan, RunEvent, RunSummary, SwapTally
 from aiconsole.secret import Secret
 
 Phase: TypeAlias = Literal["connect", "inspect", "build", "check", "upload", "run"]
@@ -49,8 +49,12 @@ class PlanReady:
 
     @property
     def changes(self) -> bool:
-        """False where the host is already as the plan wants it."""
-        return any(check.change != "none" for check in self.report.steps)
+        """False where the host is already as the plan wants it; a look alone is no change."""
+        return any(
+            check.change != "none"
+            for step, check in zip(self.plan.steps, self.report.steps, strict=True)
+            if not isinstance(step, HealthStep)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ def service_state(layout: HostLayout) -> ServiceState:
 
 
 def releases(layout: HostLayout) -> list[dict[str, Any]]:
-    """release.json of each release, the newest first; one that cannot be read is left out."""
+    """release.json of each release and when it came (`created_unix_s`), the newest first.
+
+    One that cannot be read is left out.
+    """
     found = []
     for file in Path(layout.release("x")).parent.glob("*/release.json"):
         try:
@@ -43,7 +46,11 @@ def releases(layout: HostLayout) -> list[dict[str, Any]]:
         except (OSError, ValueError):
             continue
     found.sort(key=lambda item: item[:2], reverse=True)
-    return [release for _, _, release in found if isinstance(release, dict)]
+    return [
+        {**release, "created_unix_s": created_unix_s}
+        for created_unix_s, _, release in found
+        if isinstance(release, dict)
+    ]
 
 
 def serving_releases(layout: HostLayout) -> set[str]:
