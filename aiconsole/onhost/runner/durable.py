@@ -82,10 +82,10 @@ def write_json(path: Path, value: Any, mode: int = 0o600) -> None:
 
 def remove_file(path: Path) -> bool:
     """Remove a file or link for good; True where there was one."""
-    try:
-        path.unlink()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
+        # Asked first: on a read-only disk even the removal of nothing fails.
         return False
+    path.unlink()
     sync_directory(path.parent)
     return True
 

@@ -9,9 +9,8 @@ from aiconsole.onhost.runner.faults import Fault
 from aiconsole.onhost.runner.lock import Holder, holder_of
 from aiconsole.onhost.runner.program import ProgramTimeout, run_program
 from aiconsole.onhost.runner.record import RunRecord
-from aiconsole.onhost.wire import HostLayout
 
-_HOLDER_SHOWS_S = 3.0
+_NAME_LINGERS_S = 10.0
 _UNDO_MAY_TAKE_S = 1800
 """An undo may have to load the old model again."""
 
@@ -19,13 +18,20 @@ _UNDO_MAY_TAKE_S = 1800
 def launch(record: RunRecord, tool_path: str) -> None:
     """Start the runner of a run, under the name of its lock.
 
+    A run that has just ended keeps the name for a moment, while `settle` looks after it.
+
     Raises:
         Fault: `busy` where that name is taken, `no-runtime` where nobody can execute runs.
     """
-    if record.plan.layout.runtime == "systemd":
-        _under_systemd(record, tool_path)
-    else:
-        _under_keeper(record, tool_path)
+    plan = record.plan
+    attempt = _under_systemd if plan.layout.runtime == "systemd" else _under_keeper
+    deadline = time.monotonic() + _NAME_LINGERS_S
+    while not attempt(record, tool_path):
+        if (holder := holder_of(plan.layout, plan.lock)) is not None:
+            raise busy_fault(holder)
+        if time.monotonic() > deadline:
+            raise busy_fault(Holder("", "", 0.0, 0))
+        time.sleep(0.05)
 
 
 def busy_fault(holder: Holder) -> Fault:
@@ -59,20 +65,22 @@ def unit_argv(record: RunRecord, tool_path: str) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _under_systemd(record: RunRecord, tool_path: str) -> None:
+def _under_systemd(record: RunRecord, tool_path: str) -> bool:
+    """True where it is started, False where the unit's name is taken."""
     try:
         done = run_program(unit_argv(record, tool_path), timeout_s=60.0)
     except ProgramTimeout as error:
         raise Fault("no-runtime", f"systemd does not answer: {error}") from None
     if done.ok:
-        return
+        return True
     if "already" in done.stderr:
-        raise busy_fault(_await_holder(record.plan.layout, record.plan.lock))
+        return False
     last = (done.stderr.strip().splitlines() or [f"exit status {done.exit_status}"])[-1]
     raise Fault("no-runtime", f"systemd-run could not start the runner: {last}")
 
 
-def _under_keeper(record: RunRecord, tool_path: str) -> None:
+def _under_keeper(record: RunRecord, tool_path: str) -> bool:
+    """True where it is started, False where the keeper runs another under this lock."""
     # Imported here: under systemd the keeper's rooms are never needed.
     from aiconsole.onhost.keeper import KeeperFault, ensure_keeper
 
@@ -85,17 +93,7 @@ def _under_keeper(record: RunRecord, tool_path: str) -> None:
         )
     except KeeperFault as error:
         if error.code == "busy":
-            raise busy_fault(_await_holder(plan.layout, plan.lock)) from None
-        raise Fault(
-            "no-runtime", f"the keeper: {error.text}", data={"log": list(error.log)}
-        ) from None
-
-
-def _await_holder(layout: HostLayout, lock: str) -> Holder:
-    """Who took the name just now; it writes itself into the lock a moment later."""
-    deadline = time.monotonic() + _HOLDER_SHOWS_S
-    while (holder := holder_of(layout, lock)) is None:
-        if time.monotonic() > deadline:
-            return Holder("", "", time.time(), 0)
-        time.sleep(0.05)
-    return holder
+            return False
+        data: dict[str, object] = {"log": list(error.log)}
+        raise Fault("no-runtime", f"the keeper: {error.text}", data=data) from None
+    return True

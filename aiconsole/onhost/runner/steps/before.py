@@ -26,17 +26,28 @@ def keep(path: Path, step_id: str, context: Context) -> dict[str, Any]:
 
 def bring_back(path: Path, step_id: str, context: Context, saved: dict[str, Any]) -> None:
     """Put at `path` what `keep` saw there, and clear away a half-written successor."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        leftover(path, context.run_id).unlink()
+    remove_file(leftover(path, context.run_id))
     if saved["was"] == "missing":
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            remove_file(path)
+        remove_file(path)
     elif saved["was"] == "link":
-        put_link(path, saved["target"], context.run_id)
+        if not path.is_symlink() or str(path.readlink()) != saved["target"]:
+            put_link(path, saved["target"], context.run_id)
     else:
         content = (context.undo_dir(step_id) / "before").read_bytes()
         ids = (saved["uid"], saved["gid"])
+        if _is_file(path, content, saved["mode"], ids):
+            return
         write_file(path, content, saved["mode"], ids=ids, beside=context.run_id)
+
+
+def _is_file(path: Path, content: bytes, mode: int, ids: tuple[int, int]) -> bool:
+    """True where exactly this is there already."""
+    try:
+        now = path.lstat()
+    except FileNotFoundError:
+        return False
+    as_wanted = (stat.S_IFMT(now.st_mode), stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid)
+    return as_wanted == (stat.S_IFREG, mode, *ids) and path.read_bytes() == content
 
 
 def put_link(path: Path, target: str, beside: str) -> None:

@@ -17,6 +17,7 @@ from aiconsole.onhost.runner.steps.ownership import (
     saved_ownership,
     set_ownership,
 )
+from aiconsole.onhost.runner.writable import write_problem
 from aiconsole.onhost.wire import DirectoryStep, StepCheck
 
 
@@ -33,7 +34,7 @@ class DirectoryKind:
             return StepCheck(step.id, "change" if note else "none", note=note)
         if path.exists() or path.is_symlink():
             return StepCheck(step.id, "unknown", problem=f"{path} exists and is not a directory")
-        return StepCheck(step.id, "create", note=str(path))
+        return StepCheck(step.id, "create", note=str(path), problem=write_problem(path.parent))
 
     def save(self, step: DirectoryStep, context: Context) -> dict[str, Any]:
         """Which directories are missing, the outermost first; or the mode and owner of now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from aiconsole.onhost.runner.steps import before
 from aiconsole.onhost.runner.steps.diff import unified
 from aiconsole.onhost.runner.steps.kind import Context
 from aiconsole.onhost.runner.steps.ownership import difference, ids_for, ownership_problem
+from aiconsole.onhost.runner.writable import write_problem
 from aiconsole.onhost.wire import FileStep, StepCheck
 
 
@@ -22,6 +24,12 @@ class FileKind:
         path = Path(step.path)
         if problem := place_problem(path, context) or ownership_problem(step.owner, context):
             return StepCheck(step.id, "unknown", problem=problem)
+        found = self._compare(step, path)
+        if found.change != "none" and path.parent.is_dir():
+            return replace(found, problem=write_problem(path.parent))
+        return found
+
+    def _compare(self, step: FileStep, path: Path) -> StepCheck:
         wanted = step.content.encode()
         if step.create_only and path.exists():
             return StepCheck(step.id, "none", note="it is there and stays as it is")

@@ -70,7 +70,8 @@ def restore(path: Path, saved: dict[str, Any]) -> None:
     now = path.stat()
     if (now.st_uid, now.st_gid) != (saved["uid"], saved["gid"]):
         os.chown(path, saved["uid"], saved["gid"])
-    path.chmod(saved["mode"])
+    if stat.S_IMODE(path.stat().st_mode) != saved["mode"]:
+        path.chmod(saved["mode"])
 
 
 def _name(uid: int) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
-from aiconsole.onhost.runner.durable import leftover, sync_directory
+from aiconsole.onhost.runner.durable import leftover, remove_file, sync_directory
 from aiconsole.onhost.runner.space import human, shortage
 from aiconsole.onhost.runner.steps.kind import Context, StepError
+from aiconsole.onhost.runner.writable import write_problem
 from aiconsole.onhost.wire import ChangeKind, PlaceStep, StepCheck
 
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -30,8 +30,9 @@ class PlaceKind:
             return StepCheck(step.id, "unknown", problem=f"{path} is a directory")
         change: ChangeKind = "change" if path.exists() else "create"
         if upload.is_file() and upload.stat().st_size == step.size_bytes:
-            return StepCheck(step.id, change, note=note)
-        problem = shortage(upload, step.size_bytes - _arrived_bytes(upload))
+            return StepCheck(step.id, change, note=note, problem=write_problem(path.parent))
+        problem = write_problem(path.parent) or write_problem(upload.parent)
+        problem = problem or shortage(upload, step.size_bytes - _arrived_bytes(upload))
         return StepCheck(step.id, change, note=note, missing_upload=step.sha256, problem=problem)
 
     def save(self, step: PlaceStep, context: Context) -> dict[str, Any]:
@@ -55,8 +56,7 @@ class PlaceKind:
     def undo(self, step: PlaceStep, context: Context, saved: dict[str, Any]) -> None:
         """Move it back, so that the next deploy need not send it again."""
         path, upload = Path(step.path), Path(step.upload)
-        with contextlib.suppress(FileNotFoundError):
-            leftover(path, context.run_id).unlink()
+        remove_file(leftover(path, context.run_id))
         if not path.is_file() or path.stat().st_size != step.size_bytes:
             return
         if upload.exists():

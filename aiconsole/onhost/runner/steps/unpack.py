@@ -12,6 +12,7 @@ from aiconsole.onhost.runner.extract import ArchiveError, extract
 from aiconsole.onhost.runner.space import human, shortage
 from aiconsole.onhost.runner.steps.kind import Context, StepError
 from aiconsole.onhost.runner.tree import discard, remove_tree, sync_tree
+from aiconsole.onhost.runner.writable import write_problem
 from aiconsole.onhost.wire import StepCheck, UnpackStep
 
 
@@ -30,7 +31,7 @@ class UnpackKind:
             "create",
             note=f"{human(step.unpacked_bytes)} into {path}",
             missing_upload="" if upload.is_file() else step.sha256,
-            problem=shortage(path, step.unpacked_bytes),
+            problem=write_problem(path.parent) or shortage(path, step.unpacked_bytes),
         )
 
     def save(self, step: UnpackStep, context: Context) -> dict[str, Any]:
