@@ -14,6 +14,7 @@ _TABLE = str.maketrans(
         **dict(zip("▂▃▄▅▆▇█", ".:=+*%#", strict=True)),
         **dict(zip("●◌◐✗▲■◆✓▶▸…·↵↑↓→←—µ▼▾▴¹²³", "*o~x^#+v>>..<^v><-uvv^123", strict=True)),
         "\u00a0": " ",
+        **{chr(0x2800 + bits): " .:-=+*#@"[bits.bit_count()] for bits in range(256)},
     }
 )  # fmt: skip
 

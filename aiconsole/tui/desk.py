@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from aiconsole.tui.commands import registry
 from aiconsole.tui.commands.command import Command
 from aiconsole.tui.commands.console import Verb, ViewName
+from aiconsole.tui.history import TypedHistory
 from aiconsole.tui.operation import Operation
 from aiconsole.tui.present.bars import KeyHint, key_text
 from aiconsole.tui.present.fleet_order import next_order
+from aiconsole.tui.present.help import HelpEntry
 from aiconsole.tui.screens.console import ConsoleScreen
 from aiconsole.tui.screens.fleet.screen import FleetScreen
 
@@ -23,6 +25,7 @@ class Desk:
 
     def __init__(self, app: ConsoleApp) -> None:
         self._app = app
+        self._typed = TypedHistory()
 
     @property
     def screen(self) -> ConsoleScreen:
@@ -54,6 +57,11 @@ class Desk:
     def operation_count(self) -> int:
         """Operations that were begun here."""
         return len(self._app.state.operations)
+
+    @property
+    def shown_run(self) -> tuple[str, str] | None:
+        """Host and id of the run that is shown and still at work."""
+        return self.screen.shown_run
 
     @property
     def theme_names(self) -> tuple[str, ...]:
@@ -122,13 +130,19 @@ class Desk:
         """Show what the keys do."""
         from aiconsole.tui.screens.help.screen import HelpScreen
 
-        self._app.push_screen(HelpScreen(self))
+        moves: dict[str, list[str]] = {}
+        for live in self.screen.active_bindings.values():
+            binding = live.binding
+            if binding.description and not binding.action.startswith(("command(", "app.")):
+                moves.setdefault(binding.description, []).append(key_text(binding.key))
+        entries = tuple(HelpEntry(" ".join(keys), text) for text, keys in moves.items())
+        self._app.push_screen(HelpScreen(self, entries))
 
     def show_command_line(self) -> None:
         """Let the operator type a command."""
         from aiconsole.tui.screens.command_line.screen import CommandLineScreen
 
-        self._app.push_screen(CommandLineScreen(self), self._app.run_typed)
+        self._app.push_screen(CommandLineScreen(self, self._typed), self._app.run_typed)
 
     def show_palette(self) -> None:
         """Let the operator search the commands."""
@@ -150,6 +164,10 @@ class Desk:
         if isinstance(self.screen, FleetScreen):
             self.screen.table.sort_by(next_order(self.screen.table.order))
             self.screen.draw()
+
+    def toggle_diff(self) -> None:
+        """Show or hide what the steps of the shown operation change in files."""
+        self.screen.toggle_diff()
 
     def toggle_pause(self) -> None:
         """Stop or go on taking new readings into the screen."""

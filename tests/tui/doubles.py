@@ -164,7 +164,8 @@ class _Operations:
 
     def attach(self, host: Host, run_id: str) -> AsyncIterator[Event]:
         self._script.calls.append(("attach", (host.name,), run_id))
-        assert self._script.play is not None and self._script.ask is not None
+        assert self._script.play is not None
+        assert self._script.ask is not None
         return self._script.play("attach", self._script.ask)
 
     async def cancel(self, host: Host, run_id: str) -> None:

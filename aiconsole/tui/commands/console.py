@@ -32,6 +32,10 @@ class Console(Protocol):
         """Operations that were begun here."""
 
     @property
+    def shown_run(self) -> tuple[str, str] | None:
+        """Host and id of the run that is shown and still at work."""
+
+    @property
     def theme_names(self) -> tuple[str, ...]:
         """Themes that can be chosen."""
 
@@ -79,6 +83,9 @@ class Console(Protocol):
 
     def choose_theme(self, name: str) -> None:
         """Change the colours."""
+
+    def toggle_diff(self) -> None:
+        """Show or hide what the steps of the shown operation change in files."""
 
     def back(self) -> None:
         """One step back; does nothing on the first screen."""

@@ -19,10 +19,12 @@ from aiconsole.tui.commands.navigate import (
     TypeCommand,
 )
 from aiconsole.tui.commands.operate import Deploy, Restart, Rollback, Start, Stop
+from aiconsole.tui.commands.operation import Abort, Diff
 from aiconsole.tui.commands.runs import Attach, Cancel, Runs, Watch
 
 COMMANDS: tuple[Command, ...] = (
-    OpenHost(), Deploy(), Restart(), Rollback(), Stop(), Start(), Watch(), Mark(), Filter(),
+    OpenHost(), Deploy(), Restart(), Rollback(), Stop(), Start(), Diff(), Abort(), Watch(),
+    Mark(), Filter(),
     Order(), Pause(), TypeCommand(), Help(), Leave(), Runs(), Attach(), Cancel(), Theme(),
     Palette(), Back(), Quit(),
 )  # fmt: skip

@@ -89,7 +89,9 @@ def key_bar(hints: Sequence[KeyHint], columns: int) -> Line:
 
 _KEY_NAMES = {
     "slash": "/", "colon": ":", "question_mark": "?", "enter": "↵", "escape": "Esc",
-    "space": "space", "ctrl+p": "^p", "ctrl+q": "^q",
+    "space": "space", "ctrl+p": "^p", "ctrl+q": "^q", "ctrl+d": "^d", "ctrl+u": "^u",
+    "up": "↑", "down": "↓", "left": "←", "right": "→", "pageup": "PgUp", "pagedown": "PgDn",
+    "home": "Home", "end": "End", "f1": "F1", "tab": "Tab", "shift+tab": "Shift+Tab",
 }  # fmt: skip
 
 

@@ -85,3 +85,21 @@ def spread(left: Line, right: Line, columns: int) -> Line:
     """Put one line at the left and one at the right edge; the left one gives way."""
     room = max(0, columns - columns_of(right))
     return (*fit_line(left, room), *fit_line(right, columns - room))
+
+
+def flow(columns: int, *groups: Line) -> tuple[Line, ...]:
+    """Put groups beside each other, and those that do not fit any more on the next line."""
+    lines: list[Line] = []
+    for group in groups:
+        if not group:
+            continue
+        if lines and columns_of(lines[-1]) + 2 + columns_of(group) <= columns:
+            lines[-1] = (*lines[-1], Piece("  "), *group)
+        else:
+            lines.append(group)
+    return tuple(lines)
+
+
+def muted(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """The same without any emphasis: it was true once, and may not be now."""
+    return tuple(tuple(Piece(piece.text, "dim") for piece in pieces) for pieces in lines)

@@ -39,6 +39,11 @@ class ConsoleScreen(Screen[None]):
         """The hosts that an operation begun here would act on."""
         return ()
 
+    @property
+    def shown_run(self) -> tuple[str, str] | None:
+        """Host and id of the run that is shown and still at work."""
+        return None
+
     def path(self) -> tuple[str, ...]:
         """Where the operator is, for the top bar."""
         return (self.VIEW,)
@@ -70,6 +75,9 @@ class ConsoleScreen(Screen[None]):
         )  # fmt: skip
         self.key_bar.tell(self.console_app.desk.key_hints())
         self.draw_body(state)
+
+    def toggle_diff(self) -> None:
+        """Show or hide what steps change in files, where steps are shown."""
 
     def step_back(self) -> bool:
         """Take one step back within the screen; False where there is none left."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiconsole.tui.present.bars import KeyHint, TopState, key_bar, top_bar
-from aiconsole.tui.widgets.rows import Lines
+from aiconsole.tui.widgets.rows import Texts
 
 
-class TopBar(Lines, can_focus=False):
+class TopBar(Texts):
     """Where one is, how the fleet does, what is going on."""
 
     DEFAULT_CSS = "TopBar { dock: top; height: 1; background: $bar; }"
@@ -18,7 +18,7 @@ class TopBar(Lines, can_focus=False):
         self.show((top_bar(state, self.size.width),))
 
 
-class KeyBar(Lines, can_focus=False):
+class KeyBar(Texts):
     """What the keys do here and now."""
 
     DEFAULT_CSS = "KeyBar { dock: bottom; height: 1; background: $bar; }"

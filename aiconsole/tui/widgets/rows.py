@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.segment import Segment
+from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -13,9 +14,17 @@ from aiconsole.tui.present.line import Line
 from aiconsole.tui.widgets import paint
 
 
-class Rows(ScrollView, can_focus=True):
+class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     """A scrolling list of lines under a fixed header."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "rows(1)", "Down"),
+        Binding("k,up", "rows(-1)", "Up"),
+        Binding("ctrl+d,pagedown", "pages(1)", "Page down"),
+        Binding("ctrl+u,pageup", "pages(-1)", "Page up"),
+        Binding("g,home", "first", "To the first"),
+        Binding("G,end", "last", "To the last"),
+    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = set(paint.COMPONENT_CLASSES | {"t-cursor"})
     DEFAULT_CSS = """
     Rows { overflow-x: hidden; scrollbar-size-vertical: 1; }
@@ -40,6 +49,26 @@ class Rows(ScrollView, can_focus=True):
     def row_is_under_cursor(self, index: int) -> bool:
         """True where the row is painted as the chosen one."""
         return False
+
+    def move(self, rows: int) -> None:
+        """Go some rows down, or up below zero."""
+        self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
+
+    def action_rows(self, rows: int) -> None:
+        """Go one row."""
+        self.move(rows)
+
+    def action_pages(self, pages: int) -> None:
+        """Go one page, with a row in common."""
+        self.move(pages * max(1, self.size.height - len(self.header_lines()) - 1))
+
+    def action_first(self) -> None:
+        """Go to the first row."""
+        self.move(-self.row_count())
+
+    def action_last(self) -> None:
+        """Go to the last row."""
+        self.move(self.row_count())
 
     @property
     def inner_width(self) -> int:
@@ -109,3 +138,7 @@ class Lines(Rows):
     def row_at(self, index: int) -> Line:
         """One of the lines."""
         return self._lines[index]
+
+
+class Texts(Lines, can_focus=False, inherit_bindings=False):
+    """Lines that are only read: they never take the keys."""

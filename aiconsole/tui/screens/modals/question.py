@@ -14,7 +14,7 @@ from aiconsole.question import Answer, Question
 from aiconsole.tui.present.line import Line, Piece, line
 from aiconsole.tui.present.wrap import wrap
 from aiconsole.tui.widgets import paint
-from aiconsole.tui.widgets.rows import Lines
+from aiconsole.tui.widgets.rows import Texts
 
 
 class QuestionModal(ModalScreen[Answer]):
@@ -35,24 +35,19 @@ class QuestionModal(ModalScreen[Answer]):
         """Title, detail, the widget that takes the answer, the keys."""
         with Vertical(classes="question -danger" if self.question.danger else "question") as box:
             box.border_title = paint.title(self.question.title)
-            yield Lines(id="detail")
+            yield Texts(id="detail")
             yield from self.compose_answer()
-            yield Lines(id="keys")
-
-    def on_mount(self) -> None:
-        """Texts do not take the focus from the answer."""
-        for texts in self.query(Lines):
-            texts.can_focus = False
+            yield Texts(id="keys")
 
     def on_resize(self) -> None:
         """Wrap the detail for this width; a long one leaves the answer its place."""
         width = max(20, self.size.width - 6)
         lines = wrap(self.question.detail, width)
-        detail = self.query_one("#detail", Lines)
+        detail = self.query_one("#detail", Texts)
         detail.styles.height = min(len(lines), max(1, self.size.height // 2 - 6))
         detail.display = bool(lines)
         detail.show(lines)
-        keys = self.query_one("#keys", Lines)
+        keys = self.query_one("#keys", Texts)
         keys.styles.height = 1
         keys.show((self.keys(),))
 
