@@ -71,7 +71,12 @@ async def _settle(process: Process, host_name: str, shelf: Shelf, options: Seque
     for sha256 in need if isinstance(need, list) else ():
         if sha256 not in layers:
             raise _not_understood(host_name, f"it wants a layer {visible(str(sha256))[:80]}")
-        await _send(process, host_name, layers[sha256])
+        try:
+            await _send(process, host_name, layers[sha256])
+        except CommandError:
+            # It stopped reading because it failed: its own words say more.
+            await _hear(process, host_name, "ready")
+            raise
     await _hear(process, host_name, "ready")
 
 

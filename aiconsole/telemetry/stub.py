@@ -79,8 +79,10 @@ def place(layer, archive):
         try:
             base = own(os.path.join(own(base), "host-layers"))
             unpack(archive, base, layer["sha256"])
+            path = os.path.join(base, layer["sha256"])
+            lock(path)
             prune(base)
-            return os.path.join(base, layer["sha256"])
+            return path
         except OSError as error:
             why = "%s: %s" % (base, error.strerror or error)
     fault("no place for the probe: " + why, "it needs 5 MB in ~/.cache or in /dev/shm")
@@ -101,7 +103,7 @@ def prune(base):
 def find(sha256):
     for base in homes():
         try:
-            return mine(os.path.join(mine(os.path.join(mine(base), "layers")), sha256))
+            return mine(os.path.join(mine(os.path.join(mine(base), "host-layers")), sha256))
         except OSError:
             pass
 RUN = """
@@ -118,17 +120,17 @@ def main():
     say(hello=1, python="%d.%d" % sys.version_info[:2], machine=os.uname()[4], glibc=glibc)
     order = hear()
     paths = dict((layer["sha256"], find(layer["sha256"])) for layer in order["layers"])
-    need = [layer for layer in order["layers"] if not paths[layer["sha256"]]]
-    say(need=[layer["sha256"] for layer in need])
-    for layer in need:
-        archive = receive(layer["size_bytes"], layer["sha256"])
-        paths[layer["sha256"]] = place(layer, archive)
-    for path in paths.values():
+    for path in filter(None, paths.values()):
         lock(path)
         try:
             os.utime(path)
         except OSError:
             pass
+    need = [layer for layer in order["layers"] if not paths[layer["sha256"]]]
+    say(need=[layer["sha256"] for layer in need])
+    for layer in need:
+        archive = receive(layer["size_bytes"], layer["sha256"])
+        paths[layer["sha256"]] = place(layer, archive)
     say(ready=1)
     os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", RUN,
                               json.dumps(list(paths.values()))] + order["argv"])
