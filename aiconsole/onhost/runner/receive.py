@@ -109,6 +109,7 @@ class _Part:
 
     def __exit__(self, *_: object) -> None:
         if self._fd >= 0:
+            _pid_file(self._path).unlink(missing_ok=True)
             os.close(self._fd)
 
     def take(self, source: BinaryIO, progress: _Progress) -> None:
@@ -179,7 +180,7 @@ def _write_all(fd: int, chunk: bytes) -> None:
 def _open_alone(path: Path) -> int:
     """Open the part for appending, with its lock; a receiver that stalled is ended first."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    pid_file = path.with_name(path.name + ".pid")
+    pid_file = _pid_file(path)
     try:
         if not _lock(fd):
             if time.time() - os.fstat(fd).st_mtime < _STALLED_S:
@@ -196,6 +197,11 @@ def _open_alone(path: Path) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def _pid_file(part: Path) -> Path:
+    """Where the receiver of a part leaves its pid, for one that may have to end it."""
+    return part.with_name(part.name + ".pid")
 
 
 def _end_stalled(fd: int, pid_file: Path) -> None:
