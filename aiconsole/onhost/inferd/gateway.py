@@ -87,15 +87,19 @@ class Gateway:
         """A request has ended, one way or another: count it and write it down."""
         if not exchange.trusted:
             self.tally.in_flight -= 1
-            if exchange.code != 499:
-                self.tally.served += 1
-            # A probe that is told the truth is no failure.
-            if exchange.failed and exchange.route not in _PROBES:
-                self.tally.failed += 1
-                self.metrics.failed.inc()
+            if exchange.route not in _PROBES:
+                self._count(exchange)
         self._measure(exchange)
         if exchange.route not in _PROBES or exchange.code == 401:
             self.audit.write(exchange)
+
+    def _count(self, exchange: Exchange) -> None:
+        """Count what users of the service asked; who only looks whether it is up asks nothing."""
+        if exchange.code != 499:
+            self.tally.served += 1
+        if exchange.failed:
+            self.tally.failed += 1
+            self.metrics.failed.inc()
 
     def _measure(self, exchange: Exchange) -> None:
         metrics = self.metrics

@@ -26,7 +26,7 @@ class Tally:
     in_flight: int = 0
     """Requests on the public socket that are being answered."""
     served: int = 0
-    """Finished requests on the public socket."""
+    """Finished requests on the public socket; looks at health and metrics are not counted."""
     failed: int = 0
     """Of the public socket: ended 5xx, or broken off by the daemon."""
     reason: str = ""
