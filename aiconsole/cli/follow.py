@@ -11,9 +11,11 @@ from aiconsole.cli.render import JsonRenderer, LineRenderer
 from aiconsole.control.events import Event, Result, RunAdvanced
 
 
-async def follow_events(stream: AsyncGenerator[Event, None], hosts: int, *, as_json: bool) -> int:
+async def follow_events(
+    stream: AsyncGenerator[Event, None], hosts: int, *, as_json: bool, brief: bool = False
+) -> int:
     """Return the exit code: that of the host that fared worst."""
-    renderer = JsonRenderer() if as_json else LineRenderer(several_hosts=hosts > 1)
+    renderer = JsonRenderer() if as_json else LineRenderer(several_hosts=hosts > 1, brief=brief)
     worst, at_work = 0, {}
     try:
         async with aclosing(stream) as events:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import aclosing
 from importlib import import_module
 from typing import Annotated
 
@@ -16,12 +15,11 @@ from aiconsole.cli.follow import follow_events
 from aiconsole.cli.operate import Listen, Model, ModelName
 from aiconsole.control.options import DeployOptions, RestartOptions, service_url
 from aiconsole.control.release import model_of
+from aiconsole.fleet.host import LOCALHOST
 from aiconsole.services import Services, open_services
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line; opens no screen.")]
 NoScreen = Annotated[bool, typer.Option("--no-screen", help="Do not open the console.")]
-
-LOCAL = "localhost"
 
 
 def up(
@@ -47,16 +45,16 @@ def down(as_json: Json = False) -> None:
 
 async def _up(options: DeployOptions, as_json: bool) -> int:
     async with open_services(ask_terminal) as services:
-        host = services.inventory.get(LOCAL)
+        host = services.inventory.get(LOCALHOST)
         events = services.operations.deploy([host], options, ask_terminal)
-        code = await follow_events(events, 1, as_json=as_json)
+        code = await follow_events(events, 1, as_json=as_json, brief=True)
         if code == 0 and not as_json:
             print(await _how_to_ask(services))
         return code
 
 
 async def _how_to_ask(services: Services) -> str:
-    status = await services.operations.status(services.inventory.get(LOCAL))
+    status = await services.operations.status(services.inventory.get(LOCALHOST))
     url = service_url(status.service.address)
     model = model_of(status, status.service.release_id).name
     return f"\n{model} answers on {url}\n\n{curl_line(url, model)}\n"
@@ -64,11 +62,10 @@ async def _how_to_ask(services: Services) -> str:
 
 async def _down(as_json: bool) -> int:
     async with open_services(ask_terminal) as services:
-        host = services.inventory.get(LOCAL)
+        host = services.inventory.get(LOCALHOST)
         status = await services.operations.status(host)
         if status.service.wanted != "running":
             print("nothing runs on this machine" if not as_json else '{"outcome": "unchanged"}')
             return 0
         stream = services.operations.stop([host], RestartOptions(yes=True), ask_terminal)
-        async with aclosing(stream) as events:
-            return await follow_events(events, 1, as_json=as_json)
+        return await follow_events(stream, 1, as_json=as_json, brief=True)

@@ -20,9 +20,13 @@ from aiconsole.control.events import (
     RunAdvanced,
 )
 from aiconsole.errors import AiconsoleError
+from aiconsole.fleet.host import LOCALHOST
 from aiconsole.onhost.wire import RunEvent, StepCheck, SwapTally, to_json
 from aiconsole.units import bytes_text, seconds_text
 from aiconsole.visible import visible, visible_lines
+
+_DIFF_ROWS = 24
+"""Of one file; a plan should fit on a few screens."""
 
 _MARKS = {"none": "=", "create": "+", "change": "~", "act": ">", "unknown": "?"}
 
@@ -55,10 +59,16 @@ class JsonRenderer:
 
 
 class LineRenderer:
-    """For people. On a terminal the line of the work at hand is rewritten in place."""
+    """For people. On a terminal the line of the work at hand is rewritten in place.
 
-    def __init__(self, *, several_hosts: bool) -> None:
+    Args:
+        several_hosts: Begin each line with the host's name.
+        brief: Leave out what the plan and its steps say while all goes well.
+    """
+
+    def __init__(self, *, several_hosts: bool, brief: bool = False) -> None:
         self._several = several_hosts
+        self._brief = brief
         self._live = sys.stdout.isatty()
         self._live_open = False
         self._titles: dict[tuple[str, str], str] = {}
@@ -90,18 +100,26 @@ class LineRenderer:
         unchanged = 0
         for step, check in zip(ready.plan.steps, ready.report.steps, strict=True):
             self._titles[host, step.id] = step.title
+            if self._brief:
+                continue
             if check.change == "none":
                 unchanged += 1
                 continue
             self._line(host, f"  {_MARKS[check.change]} {step.title}{_note(check)}")
-            for row in check.diff.splitlines():
-                self._line(host, f"      {visible(row)}")
-        if unchanged:
+            self._diff(host, check.diff)
+        if unchanged and not self._brief:
             self._line(host, f"  = {unchanged} steps find nothing to change")
         if ready.upload_bytes:
             self._line(host, f"  {bytes_text(ready.upload_bytes)} to send")
         for note in ready.notes:
             self._line(host, f"  ! {visible(note)}")
+
+    def _diff(self, host: str, diff: str) -> None:
+        rows = diff.splitlines()
+        for row in rows[:_DIFF_ROWS]:
+            self._line(host, f"      {visible(row)}")
+        if len(rows) > _DIFF_ROWS:
+            self._line(host, f"      … {len(rows) - _DIFF_ROWS} more lines, whole with --json")
 
     def _run_event(self, host: str, event: RunEvent) -> None:
         title = self._titles.get((host, event.step_id), event.text or event.step_id)
@@ -113,6 +131,8 @@ class LineRenderer:
                 self._rewrite(host, f"  … {visible(title)}")
             case "step-progress":
                 self._progress(host, event.text or title, event.done_bytes, event.total_bytes)
+            case "step-done" if self._brief:
+                self._rewrite(host, f"  ✓ {visible(title)}")
             case "step-done":
                 self._line(host, f"  ✓ {visible(title)}  {seconds_text(elapsed_s)}")
             case "step-failed":
@@ -136,8 +156,10 @@ class LineRenderer:
             self._line(host, _swap_line(result.tally))
         if result.client_key:
             self._line(host, f"client key, shown this once: {result.client_key.reveal()}")
-        if result.url and result.outcome in ("done", "unchanged"):
-            self._line(host, f"it answers on {result.url} of {host}")
+        if result.url and result.outcome in ("done", "unchanged") and not self._brief:
+            self._line(host, f"inferd answers on {result.url} of {host}")
+            if host != LOCALHOST:
+                self._line(host, f"  → bring it here: aiconsole forward {host}")
 
     def _error(self, host: str, error: AiconsoleError) -> None:
         self._line(host, f"  {visible(error.title)}")
