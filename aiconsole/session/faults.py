@@ -88,6 +88,25 @@ def login_error(endpoint: Endpoint, offered: tuple[str, ...], password_tried: bo
     )
 
 
+def locked_key_error(endpoint: Endpoint, file: str, passphrase_tried: bool) -> LoginError:
+    """Say that a key which the host accepts could not be opened."""
+    reason = "the passphrase does not open it" if passphrase_tried else "no passphrase was given"
+    return LoginError(
+        f"The private key for {endpoint.host_name} stayed locked",
+        f"{file}: {reason}",
+        f"Type its passphrase on a terminal, or load it into the agent: ssh-add {file}",
+    )
+
+
+def damaged_key_error(endpoint: Endpoint, reason: str) -> LoginError:
+    """Say that a key file cannot be read."""
+    return LoginError(
+        f"A private key for {endpoint.host_name} cannot be read",
+        visible(reason),
+        "Check the file with ssh-keygen -y -f FILE.",
+    )
+
+
 def link_lost(host_name: str, error: BaseException | None) -> LinkLostError:
     """Say that a link died while something was under way."""
     return LinkLostError(
@@ -131,6 +150,10 @@ def _network_error(endpoint: Endpoint, error: OSError) -> UnreachableError:
             f"{name} refused the connection",
             f"nothing listens on {where}, or a firewall rejects it",
             "Check that sshd runs there, and the port.",
+        )
+    if isinstance(error, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
+        return UnreachableError(
+            f"{name} ended the connection before the login", f"{where} reset it", _BUSY_HINT
         )
     if isinstance(error, TimeoutError):
         return UnreachableError(

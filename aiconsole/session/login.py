@@ -33,7 +33,7 @@ class Client(asyncssh.SSHClient):
     ) -> None:
         self.shown_key: HostKey | None = None
         self.password: Secret | None = None
-        self.passphrases: dict[str, Secret] = {}
+        self.passphrases: dict[str, Secret | None] = {}
         self.lost: BaseException | None = None
         self._endpoint = endpoint
         self._host_keys = host_keys
@@ -77,16 +77,16 @@ class Client(asyncssh.SSHClient):
     async def passphrase_of(self, file: str) -> str | None:
         """Return the passphrase of a private key."""
         secret = await self._patiently(self._secrets.passphrase(file))
-        if secret is None:
-            return None
         self.passphrases[file] = secret
-        return secret.reveal()
+        return secret.reveal() if secret else None
 
     def keep_secrets(self) -> None:
         """Keep what has worked, for the next connection."""
         if self.password is not None:
             self._secrets.keep_password(self._endpoint, self.password)
         for file, secret in self.passphrases.items():
+            if secret is None:
+                continue
             self._secrets.keep_passphrase(file, secret)
 
     async def _patiently(self, question: Awaitable[Secret | None]) -> Secret | None:

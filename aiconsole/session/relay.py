@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
@@ -92,8 +94,7 @@ class Relay:
         try:
             far_reader, far_writer = await self._dial()
         except (AiconsoleError, OSError):
-            # The client learns it as a reset: a plain close would look like an empty answer.
-            writer.transport.abort()
+            _reset(writer)
             return
         both = [
             asyncio.create_task(_copy(reader, far_writer)),
@@ -102,13 +103,20 @@ class Relay:
         try:
             done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
             if any(copying.exception() for copying in done):
-                writer.transport.abort()
+                _reset(writer)
         finally:
             for copying in both:
                 copying.cancel()
             await asyncio.gather(*both, return_exceptions=True)
             far_writer.close()
             writer.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close with a reset, so that the client sees a failure and no end of an answer."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _copy(source: Reading, target: Writing) -> None:

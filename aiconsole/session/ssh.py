@@ -11,14 +11,16 @@ from pathlib import Path
 
 import asyncssh
 
-from aiconsole.errors import HostError, LoginError
+from aiconsole.errors import LoginError
 from aiconsole.session.become import SudoGate, SudoPassword
 from aiconsole.session.endpoint import Endpoint
 from aiconsole.session.faults import (
     connect_error,
+    damaged_key_error,
     host_key_error,
     link_faults,
     link_lost,
+    locked_key_error,
     login_error,
 )
 from aiconsole.session.host_keys import HostKeys
@@ -225,10 +227,13 @@ async def connect(
         raise host_key_error(endpoint, client.shown_key, trusted) from error
     except asyncssh.PermissionDenied as error:
         login_secrets.forget_password(endpoint)
+        # The host had accepted such a key before asyncssh wanted its passphrase.
+        for file, passphrase in client.passphrases.items():
+            raise locked_key_error(endpoint, file, passphrase is not None) from error
         offered = await offered_keys(endpoint)
         raise login_error(endpoint, offered, client.password is not None) from error
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        raise _key_error(endpoint, error) from error
+        raise damaged_key_error(endpoint, str(error)) from error
     except (asyncssh.Error, OSError, ValueError) as error:
         raise connect_error(endpoint, error) from error
     client.keep_secrets()
@@ -244,14 +249,6 @@ def _require_files(endpoint: Endpoint) -> None:
                 f"{file} does not exist or is not a file",
                 "Correct identity_files in the inventory, or create the key with ssh-keygen.",
             )
-
-
-def _key_error(endpoint: Endpoint, error: Exception) -> HostError:
-    return LoginError(
-        f"A private key for {endpoint.host_name} is locked or damaged",
-        str(error),
-        "Type its passphrase on a terminal, or load it into the agent with ssh-add.",
-    )
 
 
 def _signal_number(name: str) -> int:

@@ -34,6 +34,7 @@ class Server:
     hold_logins: asyncio.Event | None = None
     """Where it is set, a login waits for it."""
     acceptor: Any = None
+    programs: set[asyncio.Task[None]] = field(default_factory=set)
 
     def cut(self) -> None:
         """Drop every connection as a dying network does: no message, no goodbye."""
@@ -47,6 +48,7 @@ class Server:
             *(connection.wait_closed() for connection in self.connections), return_exceptions=True
         )
         await self.acceptor.wait_closed()
+        await asyncio.gather(*self.programs, return_exceptions=True)
 
 
 class _Door(asyncssh.SSHServer):
@@ -106,9 +108,9 @@ class _Program(asyncssh.SSHServerSession[bytes]):
         self._channel: Any = None
         self._process: asyncio.subprocess.Process | None = None
         self._input: asyncio.Queue[bytes] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[None]] = []
         self._writable = asyncio.Event()
         self._writable.set()
+        self._gone = False
 
     def connection_made(self, chan: Any) -> None:
         self._channel = chan
@@ -120,7 +122,9 @@ class _Program(asyncssh.SSHServerSession[bytes]):
         return True
 
     def session_started(self) -> None:
-        self._tasks.append(asyncio.ensure_future(self._run()))
+        task = asyncio.ensure_future(self._run())
+        self._server.programs.add(task)
+        task.add_done_callback(self._server.programs.discard)
 
     def data_received(self, data: bytes, datatype: Any) -> None:
         self._input.put_nowait(data)
@@ -142,6 +146,7 @@ class _Program(asyncssh.SSHServerSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.channels_now -= 1
+        self._gone = True
         self._writable.set()
         self._kill(signal.SIGKILL)
         self._input.put_nowait(b"")
@@ -156,9 +161,12 @@ class _Program(asyncssh.SSHServerSession[bytes]):
         self._process = process = await asyncio.create_subprocess_exec(
             "sh", "-c", self._command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
         )
+        if self._gone:
+            self._kill(signal.SIGKILL)
         feeding = asyncio.ensure_future(self._feed())
         await asyncio.gather(
-            self._copy(process.stdout, None), self._copy(process.stderr, asyncssh.EXTENDED_DATA_STDERR)
+            self._copy(process.stdout, None),
+            self._copy(process.stderr, asyncssh.EXTENDED_DATA_STDERR),
         )
         status = await process.wait()
         feeding.cancel()
