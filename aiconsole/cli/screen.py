@@ -35,7 +35,7 @@ def open_screen(
         host: Open this host's screen at once.
         services: How the services are opened, where the caller has its own way.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         print("aiconsole: the screen needs a terminal; try `aiconsole status --json`",
               file=sys.stderr)  # fmt: skip
         return 2

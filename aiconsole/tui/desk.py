@@ -71,7 +71,7 @@ class Desk:
     def key_hints(self) -> list[KeyHint]:
         """The footer: each command that has a key in this view, and whether it can be used."""
         return [
-            KeyHint(key_text(c.keys[0]), c.label_in(self.view_name), not c.refusal(self))
+            KeyHint(key_text(c.keys[0]), c.label_in(self.view_name), not c.refusal(self), c.pinned)
             for c in registry.COMMANDS
             if c.in_footer and c.keys and self.view_name in c.views
         ]
@@ -133,7 +133,9 @@ class Desk:
         moves: dict[str, list[str]] = {}
         for live in self.screen.active_bindings.values():
             binding = live.binding
-            if binding.description and not binding.action.startswith(("command(", "app.")):
+            if binding.description and not binding.action.startswith(
+                ("command(", "app.", "screen.")
+            ):
                 moves.setdefault(binding.description, []).append(key_text(binding.key))
         entries = tuple(HelpEntry(" ".join(keys), text) for text, keys in moves.items())
         self._app.push_screen(HelpScreen(self, entries))

@@ -102,7 +102,9 @@ def fitting_theme(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def speaks_unicode(environ: Mapping[str, str] = os.environ) -> bool:
-    """False where the locale says that the terminal knows no UTF-8, as `LANG=C` does."""
+    """False on the kernel's own console, and where the locale is not UTF-8, as with `LANG=C`."""
+    if environ.get("TERM") == "linux":
+        return False
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
         if value := environ.get(name):
             return "utf" in value.lower()

@@ -34,6 +34,8 @@ class Command:
     typed_anywhere: ClassVar[bool] = True
     """False where even its word needs one of `views`."""
     in_footer: ClassVar[bool] = True
+    pinned: ClassVar[bool] = False
+    """True where the footer must always have room for it."""
 
     @property
     def tooltip(self) -> str:

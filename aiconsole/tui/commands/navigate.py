@@ -89,6 +89,7 @@ class TypeCommand(Command):
     """Type a command; Tab completes, the arrows bring back earlier ones."""
 
     name, label, keys = "command-line", "command", ("colon",)
+    pinned = True
     typed_anywhere = False
 
     def run(self, console: Console, words: tuple[str, ...]) -> None:
@@ -112,6 +113,7 @@ class Help(Command):
     """Say what each key does here."""
 
     name, label, keys = "help", "help", ("question_mark", "f1")
+    pinned = True
 
     def run(self, console: Console, words: tuple[str, ...]) -> None:
         """Open the help."""
@@ -133,6 +135,7 @@ class Leave(Command):
     """Go one step back, or quit from the first screen."""
 
     name, label, keys = "leave", "back or quit", ("q",)
+    pinned = True
     typed_anywhere = False
 
     def label_in(self, view: ViewName) -> str:

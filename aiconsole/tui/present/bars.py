@@ -71,20 +71,27 @@ class KeyHint:
     key: str
     label: str
     enabled: bool = True
+    pinned: bool = False
+    """At the right end, where it always has room."""
 
 
 def key_bar(hints: Sequence[KeyHint], columns: int) -> Line:
     """As many keys as there is room for; one that cannot be used now is dimmed and in brackets."""
+    pinned = tuple(piece for hint in hints if hint.pinned for piece in _hint(hint))
+    room = columns - columns_of(pinned)
     pieces: list[Piece] = [Piece(" ")]
     for hint in hints:
-        if hint.enabled:
-            shown: Line = (Piece(hint.key, "accent"), Piece(f" {hint.label}  "))
-        else:
-            shown = (Piece(f"({hint.key} {hint.label})  ", "dim"),)
-        if columns_of(pieces) + columns_of(shown) > columns + 2:
-            break
+        shown = _hint(hint)
+        if hint.pinned or columns_of(pieces) + columns_of(shown) > room:
+            continue
         pieces += shown
-    return tuple(pieces)
+    return spread(tuple(pieces), pinned, columns)
+
+
+def _hint(hint: KeyHint) -> Line:
+    if not hint.enabled:
+        return (Piece(f"({hint.key} {hint.label})  ", "dim"),)
+    return (Piece(hint.key, "accent"), Piece(f" {hint.label}  "))
 
 
 _KEY_NAMES = {

@@ -25,21 +25,22 @@ _RIGHT_DOTS = (0x80, 0x20, 0x10, 0x08)
 
 
 def chart(
-    curve: Curve,
+    values: Sequence[float | None],
     times_unix_s: Sequence[float],
     columns: int,
     rows: int,
     label: Callable[[float], str],
     top: float | None = None,
     style: StyleName = "accent",
+    name: str = "",
 ) -> tuple[Line, ...]:
     """Draw the newest readings, two in a column; the last row is the time axis."""
     width = max(1, columns - _SCALE)
-    shown = tuple(curve.values[-2 * width :])
+    shown = tuple(values[-2 * width :])
     known = [value for value in shown if value is not None]
     scale = top if top is not None else nice_top(max(known, default=0.0))
     bars = max(1, rows - 1)
-    gutter = _gutter(curve.name, label(scale), label(0.0), bars)
+    gutter = _gutter(name, label(scale), label(0.0), bars)
     heights = [None if v is None else _dots(v, scale, bars) for v in shown]
     if len(heights) % 2:
         heights.insert(0, None)

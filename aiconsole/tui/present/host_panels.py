@@ -86,8 +86,9 @@ def _charts(graph: Graph, view: HostView, columns: int, rows: int, live: bool) -
     lines: list[Line] = []
     for curve in curves:
         lines += chart(
-            curve, view.history.times_unix_s, columns, each, graph.axis or graph.label, graph.top,
-            "accent" if live else "dim",
+            curve.values, view.history.times_unix_s, columns, each, graph.axis or graph.label,
+            graph.top,
+            "accent" if live else "dim", curve.name if len(curves) > 1 else "",
         )  # fmt: skip
     return tuple(lines)
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from aiconsole import units
 from aiconsole.onhost.wire import Frame
 from aiconsole.telemetry.sample import HostView, MetricName
+from aiconsole.tui.present.chart import chart
 from aiconsole.tui.present.health import FRESHNESS_STYLE, INFERD, freshness, mark_of
-from aiconsole.tui.present.line import Line, Piece, fit, line
+from aiconsole.tui.present.line import Line, Piece, StyleName, fit, fit_line, line, muted
 from aiconsole.tui.present.sparkline import sparkline
 
 _LABEL = 10
 _VALUE = 11
+_ROWS_FOR_CHARTS = 15
 
 
 def host_summary(
-    view: HostView, columns: int, now_monotonic_s: float, now_unix_s: float, interval_s: float
+    view: HostView, columns: int, rows: int, now_monotonic_s: float, interval_s: float
 ) -> tuple[Line, ...]:
-    """Reach, service, and the metrics that matter with their last minutes."""
+    """Reach, service, and the metrics that matter with their last minutes, as room allows."""
     age_s = view.sample.age_s(now_monotonic_s)
-    first = _reach_line(view, age_s, now_unix_s, interval_s)
+    first = _reach_line(view, age_s, interval_s)
     frame = view.sample.frame
     if frame is None or view.sample.reach not in ("up", "stale"):
         since = view.sample.since_unix_s
@@ -28,10 +31,13 @@ def host_summary(
         rest = line(Piece(f"since {when}", "dim")) if when else ()
         return (first, line(Piece(view.sample.reason, "bad" if when else "dim")), rest)
     live = mark_of(view, age_s, interval_s).word == "up"
-    return (first, _service_line(frame), *_metric_lines(view, frame, columns, live))
+    if rows >= _ROWS_FOR_CHARTS:
+        charts = _chart_lines(view, frame, columns, rows - 3, live)
+        return (first, _service_line(frame, live), (), *charts)
+    return (first, _service_line(frame, live), *_metric_lines(view, frame, columns, live))
 
 
-def _reach_line(view: HostView, age_s: float | None, now_unix_s: float, interval_s: float) -> Line:
+def _reach_line(view: HostView, age_s: float | None, interval_s: float) -> Line:
     mark = mark_of(view, age_s, interval_s)
     pieces = [Piece(f"{mark.glyph} {mark.word}", mark.style)]
     frame = view.sample.frame
@@ -47,7 +53,7 @@ def _reach_line(view: HostView, age_s: float | None, now_unix_s: float, interval
     return tuple(pieces)
 
 
-def _service_line(frame: Frame) -> Line:
+def _service_line(frame: Frame, live: bool) -> Line:
     inferd = frame.inferd
     mark = INFERD[inferd.state]
     pieces = [Piece(fit("inferd", _LABEL), "dim"), Piece(f"{mark.glyph} {mark.word}", mark.style)]
@@ -59,7 +65,43 @@ def _service_line(frame: Frame) -> Line:
         pieces.append(Piece(f"  http://{inferd.address}", "dim"))
     if inferd.reason:
         pieces += [Piece("  "), Piece(inferd.reason, mark.style)]
-    return tuple(pieces)
+    if inferd.state == "absent":
+        pieces.append(Piece("  nothing is deployed here: d deploys", "dim"))
+    return tuple(pieces) if live else muted((tuple(pieces),))[0]
+
+
+def _chart_lines(
+    view: HostView, frame: Frame, columns: int, rows: int, live: bool
+) -> tuple[Line, ...]:
+    """Four graphs in two rows; each says what it shows and its newest reading."""
+    host, inferd = frame.host, frame.inferd
+    width, height = (columns - 4) // 2, rows // 2
+    memory = units.memory_text(host.memory_used_bytes)
+    quarters = (
+        _quarter(view, "CPU", units.percent(host.cpu_percent), "cpu_percent", units.percent,
+                 100.0, width, height, live),
+        _quarter(view, "requests/s", units.count_text(inferd.requests_per_s), "requests_per_s",
+                 units.count_text, None, width, height, live),
+        _quarter(view, "memory", f"{units.percent(host.memory_percent)}  {memory}",
+                 "memory_percent", units.percent, 100.0, width, height, live),
+        _quarter(view, "latency p95", units.seconds_text(inferd.latency_p95_s), "latency_p95_s",
+                 units.seconds_text, None, width, height, live),
+    )  # fmt: skip
+    return tuple(
+        (*fit_line(left, width), Piece("    "), *fit_line(right, width))
+        for pair in (quarters[:2], quarters[2:])
+        for left, right in zip(*pair, strict=True)
+    )
+
+
+def _quarter(
+    view: HostView, label: str, text: str, metric: MetricName, scale: Callable[[float], str],
+    top: float | None, columns: int, rows: int, live: bool,
+) -> tuple[Line, ...]:  # fmt: skip
+    head = line(Piece(f"{label}  ", "dim"), Piece(text, "strong" if live else "dim"))
+    values, times = view.history.of(metric), view.history.times_unix_s
+    style: StyleName = "accent" if live else "dim"
+    return (head, *chart(values, times, columns, rows - 1, scale, top, style))
 
 
 def _metric_lines(view: HostView, frame: Frame, columns: int, live: bool) -> tuple[Line, ...]:

@@ -8,6 +8,7 @@ from aiconsole.tui.present.diff import diff_lines
 from aiconsole.tui.present.line import Line, Piece, StyleName, columns_of, fit_line, line, spread
 from aiconsole.tui.present.progress import HostProgress, Part, PartState
 from aiconsole.tui.present.sparkline import meter
+from aiconsole.tui.present.wrap import wrap
 
 _STATE: dict[PartState, tuple[str, StyleName]] = {
     "waiting": ("·", "dim"), "working": ("▶", "accent"), "done": ("✓", "good"),
@@ -30,7 +31,7 @@ def operation_lines(
     if not progress.phases:
         lines.append(line("  ", Piece("waiting for its turn", "dim")))
     if progress.plan is not None or progress.steps:
-        lines += [(), *_plan_head(progress)]
+        lines += [(), *_plan_head(progress, columns)]
         lines += _step_lines(progress, now_s, columns, show_diff)
     if progress.log:
         lines += [(), line(Piece("Last lines of the release", "head"))]
@@ -38,7 +39,7 @@ def operation_lines(
     return tuple(fit_line(pieces, columns) if pieces else () for pieces in lines)
 
 
-def _plan_head(progress: HostProgress) -> list[Line]:
+def _plan_head(progress: HostProgress, columns: int) -> list[Line]:
     plan = progress.plan
     if plan is None:
         return [line(Piece("Run on the host", "head"), Piece(f"  {progress.run_id}", "dim"))]
@@ -47,13 +48,20 @@ def _plan_head(progress: HostProgress) -> list[Line]:
     if plan.upload_bytes:
         facts.append(f"{units.bytes_text(plan.upload_bytes)} to send")
     head = line(Piece("Plan", "head"), Piece("  " + " · ".join(facts), "dim"))
-    notes = [line(Piece("  ▲ ", "warn"), Piece(note)) for note in plan.notes]
+    notes = [pieces for note in plan.notes for pieces in _note(note, columns)]
     problems = [
         line(Piece("  ✗ ", "bad"), Piece(check.problem))
         for check in plan.report.steps
         if check.problem
     ]
     return [head, *notes, *problems]
+
+
+def _note(note: str, columns: int) -> list[Line]:
+    parts = wrap(note, max(10, columns - 4))
+    return [
+        (Piece("    " if number else "  ▲ ", "warn"), *part) for number, part in enumerate(parts)
+    ]
 
 
 def _step_lines(progress: HostProgress, now_s: float, columns: int, show_diff: bool) -> list[Line]:

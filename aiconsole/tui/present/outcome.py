@@ -39,6 +39,8 @@ def outcome_lines(progress: HostProgress, elapsed_s: float, ended: bool) -> tupl
     if progress.undoing:
         return (line(Piece("↺ taking back what was done: ", "warn"), Piece(progress.undoing)),)
     part = progress.working
+    if part is None and progress.plan is not None and not ended:
+        return (line(Piece("▲ the plan waits for an answer", "warn")),)
     if part is None:
         return (line(Piece("· nothing was told" if ended else "· waiting", "dim")),)
     head = line(Piece("▶ ", "accent"), Piece(part.title, "strong"),

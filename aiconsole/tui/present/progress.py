@@ -35,6 +35,8 @@ class Part:
     note: str = ""
     started_s: float = 0.0
     """By the console's monotonic clock."""
+    started_unix_s: float = 0.0
+    """By the host's clock, of a step: a run that is re-attached tells its past in one go."""
     elapsed_s: float = 0.0
     """Of a part that has ended."""
     done_bytes: int = 0
@@ -103,7 +105,9 @@ class HostProgress:
             case Progress():
                 return replace(self, phases=self._progressed(event, now_s))
             case PlanReady():
-                return replace(self, plan=event, steps=_steps_of(event))
+                return replace(
+                    self, plan=event, steps=_steps_of(event), phases=self._phases_done(now_s)
+                )
             case RunAdvanced():
                 return replace(self, run_id=event.run_id)._run_advanced(event.event, now_s)
             case LinkChanged():
@@ -120,10 +124,14 @@ class HostProgress:
         return next((part for part in parts if part.state == "working"), None)
 
     def _phase_started(self, event: PhaseStarted, now_s: float) -> HostProgress:
-        ended = tuple(
-            p.finish("done", now_s, p.note) if p.state == "working" else p for p in self.phases
+        started = Part(event.phase, event.text).begin(now_s)
+        return replace(self, phases=(*self._phases_done(now_s), started))
+
+    def _phases_done(self, now_s: float) -> tuple[Part, ...]:
+        return tuple(
+            part.finish("done", now_s, part.note) if part.state == "working" else part
+            for part in self.phases
         )
-        return replace(self, phases=(*ended, Part(event.phase, event.text).begin(now_s)))
 
     def _progressed(self, event: Progress, now_s: float) -> tuple[Part, ...]:
         if not any(part.key == event.phase for part in self.phases):
@@ -172,20 +180,21 @@ def _steps_of(event: PlanReady) -> tuple[Part, ...]:
     return tuple(Part(step.id, step.title) for step in event.plan.steps)
 
 
+_ENDS: dict[str, PartState] = {
+    "step-unchanged": "unchanged", "step-done": "done", "step-failed": "failed",
+    "undo-failed": "failed", "step-undone": "undone",
+}  # fmt: skip
+
+
 def _step_after(part: Part, event: RunEvent, now_s: float) -> Part:
-    match event.kind:
-        case "step-started":
-            return part.begin(now_s, event.text)
-        case "step-progress":
-            running = part if part.state == "working" else part.begin(now_s)
-            return running.advance(event.done_bytes, event.total_bytes, event.text, now_s)
-        case "step-unchanged":
-            return part.finish("unchanged", now_s, event.text)
-        case "step-done":
-            return part.finish("done", now_s, event.text)
-        case "step-failed" | "undo-failed":
-            return part.finish("failed", now_s, event.text)
-        case "step-undone":
-            return part.finish("undone", now_s, event.text)
-        case _:
-            return part
+    if event.kind == "step-started":
+        return replace(part.begin(now_s, event.text), started_unix_s=event.at_unix_s)
+    if event.kind == "step-progress":
+        running = part if part.state == "working" else part.begin(now_s)
+        return running.advance(event.done_bytes, event.total_bytes, event.text, now_s)
+    if event.kind not in _ENDS:
+        return part
+    ended = part.finish(_ENDS[event.kind], now_s, event.text)
+    if part.started_unix_s and part.state == "working":
+        return replace(ended, elapsed_s=max(0.0, event.at_unix_s - part.started_unix_s))
+    return ended

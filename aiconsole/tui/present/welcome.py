@@ -30,3 +30,11 @@ def welcome(inventory_read: bool, failure: Failure | None) -> tuple[Line, ...]:
             Piece("The fleet is read when the console starts: q quits, then start it again.", "dim")
         ),
     )
+
+
+def second_host() -> tuple[Line, ...]:
+    """Under the only host of a fleet: how the next one comes in."""
+    return (
+        line(Piece("Another host is added in a shell; Python 3 and sshd on it are enough:", "dim")),
+        line("  ", Piece("aiconsole hosts add web1 root@10.0.0.5", "accent")),
+    )

@@ -70,7 +70,7 @@ class ConsoleScreen(Screen[None]):
             TopState(
                 self.path(), state.snapshot, state.now_monotonic_s, time.time(), state.interval_s,
                 state.paused_unix_s, state.readonly,
-                tuple(operation.title for operation in state.working),
+                tuple(op.title for op in state.working if op.title not in self.path()),
             )
         )  # fmt: skip
         self.key_bar.tell(self.console_app.desk.key_hints())
@@ -87,6 +87,6 @@ class ConsoleScreen(Screen[None]):
         """Coming back, show what has changed meanwhile."""
         self.draw()
 
-    def on_resize(self) -> None:
-        """Lay out again once the widgets know their sizes."""
-        self.call_after_refresh(self.draw)
+    def on_rows_resized(self) -> None:
+        """A panel has another size: fill it."""
+        self.draw()

@@ -7,6 +7,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -30,9 +31,13 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     Rows { overflow-x: hidden; scrollbar-size-vertical: 1; }
     """
 
+    class Resized(Message):
+        """There is another size to fill."""
+
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._painted: dict[int, Line] = {}
+        self._titles = ("", "")
 
     def header_lines(self) -> tuple[Line, ...]:
         """Lines that stay above the rows."""
@@ -75,6 +80,15 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         """Columns that a line may fill."""
         return self.scrollable_content_region.width
 
+    def entitle(self, title: str, below: str = "") -> None:
+        """Write into the upper border, and into the lower one; nothing in it is markup."""
+        if (title, below) == self._titles:
+            # Setting a title sends the whole panel again.
+            return
+        self._titles = (title, below)
+        self.border_title = paint.title(title)
+        self.border_subtitle = paint.title(below) if below else None
+
     def repaint(self) -> None:
         """Send the rows that are no longer what the terminal shows."""
         height = len(self.header_lines()) + self.row_count()
@@ -103,8 +117,9 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         return Strip(painted).adjust_cell_length(self.size.width, base)
 
     def on_resize(self) -> None:
-        """Lay the rows out again for another width."""
+        """Lay the rows out again for another width; the screen may have more to say in it."""
         self.repaint_all()
+        self.post_message(self.Resized())
 
     def _line_at(self, y: int) -> Line:
         header = self.header_lines()

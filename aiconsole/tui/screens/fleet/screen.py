@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar
 
 from textual import getters, on
@@ -13,13 +12,17 @@ from textual.widgets import Input
 
 from aiconsole.tui.present.fleet_order import ORDER_TITLES
 from aiconsole.tui.present.host_summary import host_summary
-from aiconsole.tui.present.welcome import welcome
+from aiconsole.tui.present.welcome import second_host, welcome
 from aiconsole.tui.screens.console import ConsoleScreen
 from aiconsole.tui.state import ConsoleState
-from aiconsole.tui.widgets import paint
 from aiconsole.tui.widgets.filter_line import FilterLine
 from aiconsole.tui.widgets.fleet_table import FleetTable
 from aiconsole.tui.widgets.rows import Lines
+
+_TABLE_FRAME = 3
+"""Rows of a table's border and titles."""
+_TABLE_MIN = 7
+_DETAIL_MIN = 8
 
 
 class FleetScreen(ConsoleScreen):
@@ -39,6 +42,7 @@ class FleetScreen(ConsoleScreen):
     def __init__(self, interval_s: float) -> None:
         super().__init__()
         self._interval_s = interval_s
+        self._shape = (0, 0)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ class FleetScreen(ConsoleScreen):
         nothing = state.failure is not None or not state.host_names()
         self.set_class(nothing, "-empty")
         if nothing:
-            self.empty.border_title = paint.title("Fleet")
+            self.empty.entitle("¹ Fleet")
             self.empty.show(welcome(state.hosts is not None, state.failure))
             return
         self.table.show(state.snapshot, state.now_monotonic_s)
@@ -116,20 +120,33 @@ class FleetScreen(ConsoleScreen):
             title += f" · {shown} match “{self.table.filter_text}”"
         if self.table.marked:
             title += f" · {len(self.table.marked)} marked"
-        self.table.border_title = paint.title(title)
-        self.table.border_subtitle = paint.title(
-            f"{ORDER_TITLES[self.table.order]} · every {state.interval_s:g} s"
+        self.table.entitle(
+            title, f"{ORDER_TITLES[self.table.order]} · every {state.interval_s:g} s"
         )
 
     def _draw_detail(self, state: ConsoleState) -> None:
         view = state.snapshot.host(self.table.cursor_name)
-        self.detail.display = view is not None
+        self._share_room(view is not None)
         if view is None:
             return
-        self.detail.border_title = paint.title(f"² {view.name}")
-        self.detail.show(
-            host_summary(
-                view, self.detail.inner_width, state.now_monotonic_s, time.time(),
-                state.interval_s,
-            )
-        )  # fmt: skip
+        self.detail.entitle(f"² {view.name}")
+        columns, rows = self.detail.inner_width, self.detail.size.height
+        lines = host_summary(view, columns, rows, state.now_monotonic_s, state.interval_s)
+        if len(state.snapshot.hosts) == 1:
+            lines = (*lines, (), *second_host())
+        self.detail.show(lines)
+
+    def _share_room(self, detail: bool) -> None:
+        """A short table leaves the room to the detail; a long one keeps all but a few lines."""
+        total = self.size.height - 2
+        table = len(self.table.shown) + _TABLE_FRAME
+        if not detail or total < _DETAIL_MIN + _TABLE_MIN:
+            shape = (total, 0)
+        else:
+            table = min(max(table, _TABLE_MIN), total - _DETAIL_MIN)
+            shape = (table, total - table)
+        if shape != self._shape:
+            self._shape = shape
+            self.table.styles.height, self.detail.styles.height = shape
+            self.detail.display = bool(shape[1])
+            self.call_after_refresh(self.draw)

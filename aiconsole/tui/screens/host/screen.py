@@ -20,7 +20,6 @@ from aiconsole.tui.present.plot import legend, plot
 from aiconsole.tui.present.runs_panel import runs_lines
 from aiconsole.tui.screens.console import ConsoleScreen
 from aiconsole.tui.state import ConsoleState
-from aiconsole.tui.widgets import paint
 from aiconsole.tui.widgets.rows import Lines, Texts
 
 PANELS: tuple[tuple[PanelName, str], ...] = (
@@ -74,7 +73,7 @@ class HostScreen(ConsoleScreen):
     def on_mount(self) -> None:
         """Titles stay as they are; the service has the keys."""
         for digit, (name, title) in zip(_DIGITS, PANELS, strict=True):
-            self.query_one(f"#{name}", Lines).border_title = paint.title(f"{digit} {title}")
+            self.query_one(f"#{name}", Lines).entitle(f"{digit} {title}")
         self.query_one("#inferd", Lines).focus()
 
     def draw_body(self, state: ConsoleState) -> None:
@@ -124,8 +123,8 @@ class HostScreen(ConsoleScreen):
 
     def _draw_large(self, view: HostView, name: PanelName, state: ConsoleState) -> None:
         digit = _DIGITS[[panel for panel, _ in PANELS].index(name)]
-        self.large.border_title = paint.title(f"{digit} {dict(PANELS)[name]} · {view.name}")
-        self.large.border_subtitle = paint.title("Esc makes it small again")
+        title = f"{digit} {dict(PANELS)[name]} · {view.name}"
+        self.large.entitle(title, "Esc makes it small again")
         if name == "runs":
             self.large.show(self._runs(state))
             return

@@ -17,7 +17,6 @@ from aiconsole.tui.present.outcome import error_lines, outcome_lines, short_stat
 from aiconsole.tui.present.progress import HostProgress
 from aiconsole.tui.screens.console import ConsoleScreen
 from aiconsole.tui.state import ConsoleState
-from aiconsole.tui.widgets import paint
 from aiconsole.tui.widgets.rows import Lines
 
 
@@ -93,11 +92,9 @@ class OperationScreen(ConsoleScreen):
         several = len(operation.host_names) > 1
         self.hosts.display = several
         if several:
-            self.hosts.border_title = paint.title("Hosts")
+            self.hosts.entitle("Hosts")
             self.hosts.show(self._host_lines(operation, name))
-        self.steps.border_title = paint.title(name)
-        if progress.run_id:
-            self.steps.border_subtitle = paint.title(f"run {progress.run_id}")
+        self.steps.entitle(name, f"run {progress.run_id}" if progress.run_id else "")
         lines = operation_lines(
             progress, time.monotonic(), self.steps.inner_width, self._shows_diff(progress)
         )
@@ -137,8 +134,10 @@ class OperationScreen(ConsoleScreen):
         lines = outcome_lines(progress, elapsed_s, operation.ended)
         if operation.error is not None and progress.result is None:
             lines = error_lines(operation.error)
-        self.outcome.border_title = paint.title("Result" if progress.result else "Now")
-        self.outcome.styles.height = min(10, len(lines) + 2)
+        self.outcome.entitle("Result" if progress.result else "Now")
+        height = min(10, len(lines) + 2)
+        if self.outcome.size.height != height - 2:
+            self.outcome.styles.height = height
         failed = progress.result is not None and progress.result.exit_code == 2
         self.outcome.set_class(failed or operation.error is not None, "-failed")
         self.outcome.set_class(bool(progress.link_lost), "-unknown")
