@@ -264,7 +264,7 @@ async def test_a_console_clock_that_jumps_back_leaves_the_history_in_order(
 ) -> None:
     watch = Watch("web1", opening(), 1.0, lambda: None)
     for at_unix_s, cpu in ((100.0, 1), (101.0, 2), (102.0, 3), (100.5, 4), (101.5, 5)):
-        monkeypatch.setattr(watch_room.time, "time", lambda at_unix_s=at_unix_s: at_unix_s)
+        monkeypatch.setattr(time, "time", lambda at_unix_s=at_unix_s: at_unix_s)
         watch._take(frame(0, cpu_percent=cpu))
     assert watch.view.history.times_unix_s == (100.0, 100.5, 101.5)
     assert watch.view.history.of("cpu_percent") == (1.0, 4.0, 5.0)
