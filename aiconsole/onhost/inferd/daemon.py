@@ -28,7 +28,7 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 78
 _EXTEND_S = 30.0
 _EXTEND_EVERY_S = 5.0
-_ENGINE_GRACE_S = 5.0
+_ENGINE_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ class Daemon:
 
     def _engine_changed(self) -> None:
         engine = self._engine.status()
-        self._tally.reason = engine.reason
         if self._tally.state in ("loading", "ready"):
+            self._tally.reason = engine.reason
             extend_s = _EXTEND_S if self._tally.state == "loading" else 0.0
             self._notifier.status(self._status_line(), extend_s=extend_s)
 

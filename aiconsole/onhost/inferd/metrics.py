@@ -32,7 +32,7 @@ class Metrics:
     """The series, under names of our own (`inferd_*`)."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for each one, of no use here
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each one, of no use here
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "inferd_requests", "Finished requests.", ["route", "model", "code", "finish_reason"],

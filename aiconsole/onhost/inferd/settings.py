@@ -126,7 +126,8 @@ def _faults(path: Path, text: str, error: ValidationError) -> list[str]:
         keys = [str(part) for part in fault["loc"]]
         line = _line_of(text, keys)
         where = f"{path}:{line}" if line else str(path)
-        found.append(f"{where}: {'.'.join(keys)}: {fault['msg']}")
+        told = "not a known key" if fault["type"] == "extra_forbidden" else fault["msg"]
+        found.append(f"{where}: {'.'.join(keys)}: {told}")
     return found
 
 

@@ -109,7 +109,15 @@ class LlamaEngine:
         self._set("stopped")
 
     def _check(self) -> GgufHeader:
-        if not self._settings.binary and (missing := cpu.missing_flags()):
+        binary = self._settings.binary
+        if binary and not os.access(binary, os.X_OK):
+            raise StartError(
+                "The engine's binary cannot be run",
+                f"{binary} is missing or not executable",
+                "Correct engine.binary in the settings.",
+                permanent=True,
+            )
+        if not binary and (missing := cpu.missing_flags()):
             raise StartError(
                 "This CPU cannot run the built-in engine",
                 f"it does not show {', '.join(missing)}",

@@ -10,6 +10,7 @@ from aiconsole.onhost.inferd.settings import EngineSettings
 
 _DEFAULT_SLOTS = 4
 _DEFAULT_CONTEXT_TOKENS = 8192
+_SMALL_PARAMETERS = 50_000_000
 _CACHE_LIMIT_MIB = 512
 _MIB = 1024 * 1024
 
@@ -41,10 +42,19 @@ def size(settings: EngineSettings, header: GgufHeader) -> Sizing:
     slots = settings.slots or _DEFAULT_SLOTS
     affordable = memory // 4 // max(1, header.kv_bytes_per_token)
     allowed = cpu.usable_threads()
+    wanted = settings.threads or _usual_threads(header, allowed)
     return Sizing(
         context_tokens=context,
         pool_tokens=max(context, min(context * slots, affordable)),
         slots=slots,
-        threads=min(settings.threads or allowed, allowed),
+        threads=min(wanted, allowed),
         cache_ram_mib=min(_CACHE_LIMIT_MIB, memory // 10 // _MIB),
     )
+
+
+def _usual_threads(header: GgufHeader, allowed: int) -> int:
+    """A small model's threads only wait for each other, and for whatever else uses their cores.
+
+    Seen on two cores that other programs used too: one thread 596 requests/s, two threads 16.
+    """
+    return 1 if header.parameters < _SMALL_PARAMETERS else allowed
