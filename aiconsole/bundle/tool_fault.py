@@ -46,7 +46,10 @@ def _busy(fault: dict[str, Any], host: str, text: str, hint: str) -> BusyError:
     since = fault.get("since_unix_s")
     if isinstance(since, (int, float)) and since > 0:
         text += f", since {time.strftime('%H:%M:%S', time.localtime(since))}"
-    return BusyError(f"{host} is busy", text, hint, visible(str(fault.get("run_id", ""))))
+    run_id = visible(str(fault.get("run_id", "")))
+    if run_id:
+        hint = f"Watch it: aiconsole runs attach {host} {run_id}"
+    return BusyError(f"{host} is busy", text, hint, run_id)
 
 
 def error_of_end(done: Completed, host: str) -> AiconsoleError:

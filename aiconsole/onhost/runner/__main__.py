@@ -117,16 +117,24 @@ def _logs(layout: str, slot: str, lines: str) -> None:
 def _run(run_dir: str) -> int:
     from aiconsole.onhost.runner.archive import running_archive
     from aiconsole.onhost.runner.execute import execute
+    from aiconsole.onhost.runner.lock import LockHeld
 
-    outcome = execute(Path(run_dir), str(running_archive()))
+    try:
+        outcome = execute(Path(run_dir), str(running_archive()))
+    except LockHeld as error:
+        raise Fault("busy", f"{error.holder.run_id} holds the lock") from None
     return 0 if outcome in ("done", "unchanged", None) else 1
 
 
 def _settle(run_dir: str) -> None:
     from aiconsole.onhost.runner.archive import running_archive
+    from aiconsole.onhost.runner.lock import LockHeld
     from aiconsole.onhost.runner.settle import settle
 
-    settle(Path(run_dir), str(running_archive()))
+    try:
+        settle(Path(run_dir), str(running_archive()))
+    except LockHeld as error:
+        raise Fault("busy", f"{error.holder.run_id} holds the lock") from None
 
 
 def _keeper(layout: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import traceback
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -64,6 +63,14 @@ def text_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         place = f"{error.filename}: " if error.filename is not None else ""
         return f"{place}{error.strerror}"
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"unexpected {type(error).__name__}{where}"
+    return f"unexpected {type(error).__name__}{_place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised: file and line of the innermost frame."""
+    trace = error.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

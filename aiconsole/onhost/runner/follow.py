@@ -7,6 +7,7 @@ import time
 
 from aiconsole.onhost.runner.archive import spawn_settle
 from aiconsole.onhost.runner.beat import Beat
+from aiconsole.onhost.runner.faults import Fault
 from aiconsole.onhost.runner.journal import events_of
 from aiconsole.onhost.runner.lines import emit
 from aiconsole.onhost.runner.record import RunRecord
@@ -16,16 +17,23 @@ _LOOK_EACH_S = 1.0
 _START_GRACE_S = 15.0
 """From the call until a runner that has written nothing counts as not started."""
 
+_MOST_SETTLES = 3
+
 
 def follow(record: RunRecord, seq: int, tool_path: str) -> None:
     """Emit the events from `seq` on, to the end of the run.
 
     A run without an end whose lock nobody holds has lost its runner: it is settled, and its
     events go on.
+
+    Raises:
+        Fault: The run could not be settled.
+        BrokenPipeError: Nobody listens any more.
     """
     tail, beat = _Tail(record, seq), Beat()
     began = looked_at = time.monotonic()
     settling: subprocess.Popen[bytes] | None = None
+    tries = 0
     while not tail.emit_new():
         time.sleep(_POLL_S)
         beat.maybe()
@@ -34,6 +42,13 @@ def follow(record: RunRecord, seq: int, tool_path: str) -> None:
             continue
         looked_at = now
         if (settling is None or settling.poll() is not None) and not record.is_at_work():
+            if tries == _MOST_SETTLES:
+                raise Fault(
+                    "internal",
+                    f"the runner of {record.plan.run_id} died and its run could not be settled",
+                    f"Look at {record.directory} on the host; a full disk would be a reason.",
+                )
+            tries += 1
             settling = spawn_settle(tool_path, record.directory)
     if settling is not None:
         settling.wait()

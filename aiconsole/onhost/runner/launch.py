@@ -39,7 +39,7 @@ def busy_fault(holder: Holder) -> Fault:
     return Fault(
         "busy",
         f"{holder.operator or 'another operator'} runs {holder.run_id or 'another plan'} here",
-        "Watch it with `aiconsole runs attach`, or wait until it is through.",
+        "Watch it, or wait until it is through.",
         {
             "run_id": holder.run_id,
             "operator": holder.operator,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from typing import Any, BinaryIO
 
 from aiconsole.onhost.runner.faults import Fault
 from aiconsole.onhost.wire import to_json
 
 _LONGEST_LINE_BYTES = 16 * 1024 * 1024
+_one_at_a_time = threading.Lock()
 
 
 def emit(value: Any) -> None:
@@ -20,8 +22,9 @@ def emit(value: Any) -> None:
         BrokenPipeError: Nobody listens any more.
     """
     line = memoryview(json.dumps(to_json(value), separators=(",", ":")).encode() + b"\n")
-    while line:
-        line = line[os.write(sys.stdout.fileno(), line) :]
+    with _one_at_a_time:
+        while line:
+            line = line[os.write(sys.stdout.fileno(), line) :]
 
 
 def read_request() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -65,14 +66,19 @@ def create(plan: Plan) -> RunRecord:
             raise Fault("bad-plan", f"a run {plan.run_id} with another plan exists on this host")
         return record
     runs = private_directory(final.parent)
-    draft = runs / f".new-{plan.run_id}"
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = runs / f".new-{plan.run_id}-{os.getpid()}"
     for directory in (draft, draft / "undo", draft / "secrets"):
         directory.mkdir(mode=0o700)
     write_json(draft / "plan.json", to_json(plan))
     with open(draft / BALLAST, "wb") as ballast:
         os.posix_fallocate(ballast.fileno(), 0, BALLAST_BYTES)
-    draft.rename(final)
+    try:
+        draft.rename(final)
+    except OSError as error:
+        shutil.rmtree(draft)
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return create(plan)  # another call with the same plan was faster
     sync_directory(runs)
     return RunRecord(final, plan)
 

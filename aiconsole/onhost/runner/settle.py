@@ -8,10 +8,10 @@ from pathlib import Path
 from aiconsole.onhost.runner.execute import changed, finish, teller
 from aiconsole.onhost.runner.journal import Journal, end_of, read_events
 from aiconsole.onhost.runner.lock import hold
-from aiconsole.onhost.runner.record import RunRecord, all_records, read_record
+from aiconsole.onhost.runner.record import RunRecord, read_record
 from aiconsole.onhost.runner.steps.kind import Context
 from aiconsole.onhost.runner.takeback import is_complete, take_back
-from aiconsole.onhost.wire import HostLayout, RunOutcome
+from aiconsole.onhost.wire import RunOutcome
 
 
 def settle(run_dir: Path, tool_path: str, wait_s: float = 30.0) -> None:
@@ -27,17 +27,6 @@ def settle(run_dir: Path, tool_path: str, wait_s: float = 30.0) -> None:
     plan = record.plan
     with hold(plan.layout, plan.lock, run_id=plan.run_id, operator=plan.operator, wait_s=wait_s):
         _settle_held(record, tool_path)
-
-
-def settle_all(layout: HostLayout, lock: str, tool_path: str) -> None:
-    """Settle what earlier runs under this lock left open, before a new one begins.
-
-    Raises:
-        LockHeld: One of them is at work.
-    """
-    for record in all_records(layout):
-        if record.plan.lock == lock and not end_of(read_events(record.journal_path)):
-            settle(record.directory, tool_path, wait_s=1.0)
 
 
 def _settle_held(record: RunRecord, tool_path: str) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 from aiconsole.onhost.runner.archive import spawn_settle, stored_tool
-from aiconsole.onhost.runner.beat import Beat
+from aiconsole.onhost.runner.beat import beating
 from aiconsole.onhost.runner.faults import Fault
 from aiconsole.onhost.runner.follow import follow
 from aiconsole.onhost.runner.journal import end_of, read_events
@@ -33,8 +32,9 @@ def start() -> None:
     tool_path = stored_tool(plan.layout)
     record = _known(plan)
     if record is None:
-        _settle_earlier(plan, tool_path)
-        record = _begin(plan, secrets, tool_path)
+        with beating():
+            _settle_earlier(plan, tool_path)
+            record = _begin(plan, secrets, tool_path)
     emit({"started": plan.run_id})
     follow(record, 0, tool_path)
 
@@ -65,7 +65,6 @@ def _settle_earlier(plan: Plan, tool_path: str) -> None:
     Raises:
         Fault: `busy` while one of them, or its undo, is at work.
     """
-    beat = Beat()
     for record in all_records(plan.layout):
         other = record.plan
         if other.lock != plan.lock or other.run_id == plan.run_id:
@@ -74,10 +73,8 @@ def _settle_earlier(plan: Plan, tool_path: str) -> None:
             continue
         if (holder := holder_of(plan.layout, plan.lock)) is not None:
             raise busy_fault(holder)
-        with spawn_settle(tool_path, record.directory) as settling:
-            while settling.poll() is None:
-                beat.maybe()
-                time.sleep(0.02)
+        with spawn_settle(tool_path, record.directory):
+            pass  # it is waited for
     if (holder := holder_of(plan.layout, plan.lock)) is not None:
         raise busy_fault(holder)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-
 _MOST_LINES = 200
 _MOST_CHARACTERS = 16_000
 
 
 def unified(path: str, before: bytes, after: bytes) -> str:
     """The diff of two texts, cut with a line that says how much was left out."""
+    # Imported here: most checks find nothing changed, and the import costs more than they do.
+    import difflib
+
     lines = list(
         difflib.unified_diff(
             _lines(before),
