@@ -157,9 +157,11 @@ class LineRenderer:
         if result.client_key:
             self._line(host, f"client key, shown this once: {result.client_key.reveal()}")
         if result.url and result.outcome in ("done", "unchanged") and not self._brief:
-            self._line(host, f"inferd answers on {result.url} of {host}")
-            if host != LOCALHOST:
+            if host != LOCALHOST and "://127.0.0.1:" in result.url:
+                self._line(host, f"inferd answers on {result.url} of {host}")
                 self._line(host, f"  → bring it here: aiconsole forward {host}")
+            else:
+                self._line(host, f"inferd answers on {result.url}")
 
     def _error(self, host: str, error: AiconsoleError) -> None:
         self._line(host, f"  {visible(error.title)}")

@@ -87,9 +87,8 @@ async def deploy_host(
                     for check in event.report.steps
                 )
             elif isinstance(event, Result):
-                event = replace(
-                    event, release_id=wanted.release.id, url=service_url(wanted.address)
-                )
+                url = service_url(wanted.address, host.endpoint.address)
+                event = replace(event, release_id=wanted.release.id, url=url)
                 if key_is_new and event.outcome == "done":
                     event = replace(event, client_key=client_key.key)
             yield event

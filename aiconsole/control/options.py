@@ -68,9 +68,17 @@ def loopback_address(address: str) -> tuple[str, int]:
     return host, port
 
 
-def service_url(address: str) -> str:
-    """The service as a client on the host itself reaches it."""
+def service_url(address: str, host_address: str = "") -> str:
+    """The service as a client reaches it.
+
+    Args:
+        address: What the service listens on.
+        host_address: Name or IP address by which other machines know the host; it stands for
+            "all addresses". Empty gives the URL for clients on the host itself.
+    """
     host, port = loopback_address(address)
+    if host_address and ipaddress.ip_address(parse_address(address)[0]).is_unspecified:
+        host = host_address
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -59,7 +59,7 @@ async def act_on_service(
     async with aclosing(carry_out(job, ask)) as events:
         async for event in events:
             if isinstance(event, Result) and verb is not stop:
-                event = replace(event, url=service_url(_address(seen)))
+                event = replace(event, url=service_url(_address(seen), host.endpoint.address))
             yield event
 
 

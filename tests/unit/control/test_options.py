@@ -36,3 +36,9 @@ def test_only_loopback_goes_without_a_key() -> None:
 def test_the_url_is_one_that_the_host_itself_can_open() -> None:
     assert service_url("0.0.0.0:8480") == "http://127.0.0.1:8480"
     assert service_url("[::]:8480") == "http://[::1]:8480"
+
+
+def test_all_addresses_are_told_as_the_one_that_clients_know() -> None:
+    assert service_url("0.0.0.0:8480", "web1.example") == "http://web1.example:8480"
+    assert service_url("127.0.0.1:8480", "web1.example") == "http://127.0.0.1:8480"
+    assert service_url("10.0.0.5:8480", "web1.example") == "http://10.0.0.5:8480"
