@@ -43,7 +43,8 @@ class Report:
 
     served: int = 0
     failed: dict[str, int] = field(default_factory=dict)
-    """By kind: `refused`, `reset`, `closed-unanswered`, `cut`, `timeout`, `status-503`…"""
+    """By kind: `refused`, `reset-kept`, `closed-unanswered-fresh`, `cut`, `timeout`,
+    `status-503`…; `kept` is a connection that had served a request before."""
     longest_wait_s: float = 0.0
     """From the beginning of a request, its connect included, to the first byte of its answer."""
     elapsed_s: float = 0.0
@@ -140,6 +141,7 @@ class _Client:
 
     async def request(self) -> float:
         began = time.monotonic()
+        which = "kept" if self._writer else "fresh"
         reader, writer = await self._connection()
         try:
             writer.write(self._request)
@@ -147,13 +149,13 @@ class _Client:
             first = await reader.read(1)
             wait_s = time.monotonic() - began
             if not first:
-                raise Failed("closed-unanswered")
+                raise Failed(f"closed-unanswered-{which}")
             head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             await self._body(head, reader)
         except asyncio.IncompleteReadError:
             raise Failed("cut") from None
         except OSError:
-            raise Failed("reset") from None
+            raise Failed(f"reset-{which}") from None
         if not head.startswith("http/1.1 200"):
             raise Failed(f"status-{head.split(' ', 2)[1]}")
         if not self._keep_alive or "\r\nconnection: close" in head:

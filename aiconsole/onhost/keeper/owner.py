@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pwd
 import socket
@@ -109,9 +110,9 @@ def _program(pid: int) -> str:
 
 def _script(argv: list[str]) -> str:
     """The script of an interpreter, and none of its other arguments: they are not ours to show."""
-    for flag, value in zip(argv[1:], [*argv[2:], ""], strict=True):
-        if flag == "-m":
-            return value
+    for flag, value in itertools.pairwise([*argv[1:], ""]):
+        if flag in ("-m", "-c"):
+            return value if flag == "-m" else ""
         if not flag.startswith("-"):
             return flag
     return ""

@@ -54,8 +54,9 @@ class SystemdRuntime:
         It is never restarted: a slot that still accepts from it would make that fail and leave
         it closed.
         """
-        systemctl.act("enable", SOCKET)
-        if systemctl.show(SOCKET).active:
+        if not _enabled(SOCKET)[0]:
+            _set_enabled(SOCKET, True)
+        if _show(SOCKET, ("ActiveState",)).get("ActiveState") == "active":
             return
         # An active anchor without its socket would keep systemd from opening it.
         systemctl.act("stop", ANCHOR)
@@ -72,7 +73,7 @@ class SystemdRuntime:
         """Close the socket and its anchor in one transaction, which a client cannot get between."""
         if running := [status.slot for status in self.slots() if status.pid]:
             raise StepError(f"slot {running[0]} still runs")
-        systemctl.act("disable", SOCKET)
+        _set_enabled(SOCKET, False)
         done = run_program(["systemctl", "stop", "--", SOCKET, ANCHOR], timeout_s=90.0)
         if not done.ok:
             raise StepError(f"the socket could not be closed: {' '.join(done.last_lines(1))}")
@@ -103,7 +104,10 @@ class SystemdRuntime:
     def stop(self, slot: str, drain_timeout_s: float) -> bool:
         """SIGTERM to the daemon alone, wait for its drain, then have systemd end the rest."""
         unit, drained = unit_of(slot), True
-        if _show(unit, ("ActiveState",)).get("ActiveState") == "active":
+        state = _show(unit, ("ActiveState",)).get("ActiveState")
+        if state == "inactive":
+            return True
+        if state == "active":
             self._signal(unit, "TERM", "main")
         if not self._until_ended(unit, drain_timeout_s):
             drained = False
@@ -114,15 +118,14 @@ class SystemdRuntime:
             raise StepError(f"{unit} does not end: {error}") from error
         if not done.ok:
             raise StepError(f"{unit} does not end: {' '.join(done.last_lines(1))}")
-        systemctl.forget_failure(unit)
         return drained
 
     def enable(self, slot: str) -> None:
         """Enable the unit of one slot and disable the other's."""
-        for name in SLOTS:
-            wanted, unit = name == slot, unit_of(name)
-            if systemctl.show(unit).enabled != wanted:
-                systemctl.act("enable" if wanted else "disable", unit)
+        units = [unit_of(name) for name in SLOTS]
+        for name, unit, enabled in zip(SLOTS, units, _enabled(*units)):  # noqa: B905
+            if enabled != (name == slot):
+                _set_enabled(unit, name == slot)
 
     def slot_status(self, slot: str) -> SlotStatus:
         """As systemd sees it."""
@@ -130,7 +133,8 @@ class SystemdRuntime:
 
     def slots(self) -> tuple[SlotStatus, ...]:
         """As systemd sees them."""
-        return tuple(self.slot_status(slot) for slot in SLOTS)
+        shown = _show_all([unit_of(slot) for slot in SLOTS], _PROPERTIES)
+        return tuple(self._status(slot, one) for slot, one in zip(SLOTS, shown))  # noqa: B905
 
     def logs(self, slot: str, lines: int, since_unix_s: float = 0.0) -> list[str]:
         """From the journal."""
@@ -210,9 +214,28 @@ def _state(shown: dict[str, str]) -> str:
 
 
 def _show(unit: str, properties: tuple[str, ...]) -> dict[str, str]:
+    return _show_all([unit], properties)[0]
+
+
+def _show_all(units: list[str], properties: tuple[str, ...]) -> list[dict[str, str]]:
     done = run_program(
-        ["systemctl", "show", f"--property={','.join(properties)}", "--", unit], timeout_s=15.0
+        ["systemctl", "show", f"--property={','.join(properties)}", "--", *units], timeout_s=15.0
     )
     if not done.ok:
         raise StepError(f"systemd does not answer: {' '.join(done.last_lines(1))}")
-    return dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    blocks = done.stdout.strip("\n").split("\n\n")
+    return [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
+
+
+def _enabled(*units: str) -> list[bool]:
+    """Ask what the disk says, which systemd's own properties may be behind."""
+    done = run_program(["systemctl", "is-enabled", "--", *units], timeout_s=15.0)
+    return [state.startswith("enabled") for state in done.stdout.split()] or [False] * len(units)
+
+
+def _set_enabled(unit: str, enabled: bool) -> None:
+    # Only a boot asks for it, so that systemd need not read all its files again.
+    verb = "enable" if enabled else "disable"
+    done = run_program(["systemctl", "--no-reload", verb, "--", unit], timeout_s=60.0)
+    if not done.ok:
+        raise StepError(f"systemctl {verb} {unit} failed: {' '.join(done.last_lines(1))}")
