@@ -78,6 +78,7 @@ async def _build(name: LayerName, platform: Platform, key: str, say: Say) -> Lay
         packed.unpacked_bytes,
     )
     await asyncio.to_thread(cache.remember, key, layer)
+    await asyncio.to_thread(cache.prune, {layer.sha256})
     return layer
 
 

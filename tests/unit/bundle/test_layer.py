@@ -1,5 +1,6 @@
 """Layers: built by the real uv from a wheel that the test makes, without any network."""
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -203,3 +204,66 @@ def test_old_archives_go_and_used_ones_stay() -> None:
     assert cache.prune({"ancient-in-use"}, max_bytes=5250, max_age_s=60 * day) == ["ancient", "old"]
     left = {path.name.removesuffix(".tar.gz") for path in cache.directory().glob("*.tar.gz")}
     assert left == {"ancient-in-use", "newer", "fresh"}
+
+
+async def test_a_build_removes_what_is_old(locks: Path) -> None:
+    old = cache.archive_path("0" * 64)
+    old.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    built = await build_layer("probe", HOST)
+    assert built.archive.exists()
+    assert not present(old)
+
+
+def present(path: Path) -> bool:
+    return path.exists()
+
+
+async def test_a_cancelled_build_leaves_nothing_behind(
+    locks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    slow = tmp_path / "uv"
+    slow.write_text(f"#!/bin/sh\necho $$ > {begun}\nexec sleep 600\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr("uv.find_uv_bin", lambda: str(slow))
+    task = asyncio.create_task(build_layer("probe", HOST))
+    pid = int(await asyncio.to_thread(begun.read_text))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not list(cache.directory().iterdir())
+
+
+async def test_without_uv(locks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError("Could not find the uv binary in /x")
+
+    monkeypatch.setattr("uv.find_uv_bin", nowhere)
+    with pytest.raises(BundleError) as caught:
+        await build_layer("probe", HOST)
+    assert caught.value.hint == "pip install uv"
+
+
+async def test_a_full_disk_is_a_clear_error(locks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(layer, "pack", full)
+    with pytest.raises(BundleError) as caught:
+        await build_layer("probe", HOST)
+    assert "No space left" in caught.value.detail
+    assert not list(cache.directory().iterdir())
+
+
+async def test_progress_is_told_in_plain_words(locks: Path) -> None:
+    told: list[str] = []
+    await build_layer("probe", HOST, told.append)
+    assert told[0] == f"Build the layer probe for {HOST}"
+    assert told[-1] == "Pack the layer probe"
+    told.clear()
+    await build_layer("probe", HOST, told.append)
+    assert told == []
