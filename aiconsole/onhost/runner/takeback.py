@@ -62,8 +62,8 @@ def _undo_one(step: Step, journal: Journal, context: Context) -> bool:
         # Killed between the intent and the saving: apply was never called.
         journal.write("step-undone", step.id, "nothing was done")
         return True
-    except ValueError as error:
-        journal.write("undo-failed", step.id, f"{saved_file}: {error}")
+    except (ValueError, OSError) as error:
+        journal.write("undo-failed", step.id, f"what its undo needs cannot be read: {error}")
         return False
     try:
         kind_of(step).undo(step, context, saved)

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,15 @@ from aiconsole.onhost.runner.ledger import tail
 from aiconsole.onhost.runner.lock import LockHeld, hold
 from aiconsole.onhost.runner.record import RunRecord
 from aiconsole.onhost.runner.settle import settle
-from aiconsole.onhost.wire import CommandStep, FileStep, Plan
-from tests.unit.runner.full_plan import SECRETS, full_plan, lay_history
+from aiconsole.onhost.wire import CommandStep, FileStep, Plan, PruneStep, RunEvent
+from tests.unit.runner.full_plan import (
+    LAYER,
+    MODEL,
+    SECRETS,
+    full_plan,
+    lay_history,
+    uploads_of,
+)
 from tests.unit.runner.place import Place, in_child, killed, kinds, outcome
 
 CHANGING = frozenset({
@@ -333,3 +341,34 @@ def test_a_torn_last_line_is_cut_off_and_the_numbers_go_on(place: Place) -> None
         assert [e.seq for e in journal.events] == [0]
         assert journal.write("run-finished", outcome="undone").seq == 1
     assert kinds(read_events(path)) == ["run-started", "run-finished"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_everything_works_for_an_ordinary_user(memory_path: Path) -> None:
+    memory_path.chmod(0o755)
+    place = Place(memory_path)
+    lay_history(place)
+    plan, steps = full_plan(place), full_plan(place).steps
+    failing = place.plan(*steps, CommandStep("boom", "Boom", ("false",)))
+    prune = place.plan(PruneStep("prune", "Prune", place.layout, keep_releases=0))
+    for path in (place.root, *place.root.rglob("*")):
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    before = place.snapshot()
+
+    def as_nobody(plan: Plan) -> list[RunEvent]:
+        def work() -> None:
+            os.setgid(65534)
+            os.setuid(65534)
+            execute(place.accept(plan, SECRETS).directory, "")
+
+        assert in_child(work) == 0
+        return list(read_events(Path(place.layout.run_dir(plan.run_id)) / "journal.jsonl"))
+
+    assert outcome(as_nobody(failing)) == "undone"
+    assert without_uploads(place.snapshot()) == without_uploads(before)
+    for upload in uploads_of(plan):
+        upload.write_bytes(LAYER if upload.name == sha256(LAYER).hexdigest() else MODEL)
+        os.chown(upload, 65534, 65534)
+    assert outcome(as_nobody(plan)) == "done"
+    assert outcome(as_nobody(prune)) == "done"
+    assert not any((place.root / "opt/layers").iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -19,8 +20,20 @@ from aiconsole.bundle import tool as tool_room
 from aiconsole.bundle.packed_tool import STUB, build_tool, tool_argv, tool_path
 from aiconsole.errors import AiconsoleError, BusyError, CommandError, NotFoundError, PreflightError
 from aiconsole.onhost.keeper import KeeperClient
+from aiconsole.onhost.runner.journal import read_events
 from aiconsole.onhost.runner.lock import hold
-from aiconsole.onhost.wire import CommandStep, FileStep, PruneStep, UnitStep, to_json
+from aiconsole.onhost.runner.record import RunRecord
+from aiconsole.onhost.wire import (
+    CommandStep,
+    FileStep,
+    HostStatus,
+    Plan,
+    PruneStep,
+    ServiceState,
+    UnitStep,
+    from_json,
+    to_json,
+)
 from aiconsole.session.local import LocalSession
 from tests.tool_caller import Caller, fault_of, outcome_of
 from tests.unit.runner.place import Place
@@ -217,3 +230,92 @@ async def test_busy_names_the_other_run(place: Place) -> None:
     assert (error.run_id, error.exit_code) == ("theirs", 1)
     assert "bob@desk" in error.detail
     assert not (place.root / "var/runs" / "run-1").exists()
+
+
+def kill_runner(place: Place, tool: Caller, plan: Plan) -> RunRecord:
+    """Execute a plan as nobody's child, and kill it at its last step."""
+    assert outcome_of(tool.start(place.plan())) == "unchanged"  # stores the tool
+    record = place.accept(plan)
+    stored = tool_path(build_tool(), place.layout)
+    argv = ["/usr/bin/python3", "-I", stored, "run", str(record.directory)]
+    with subprocess.Popen(argv, start_new_session=True) as runner:
+        while not any(e.step_id == plan.steps[-1].id for e in read_events(record.journal_path)):
+            assert runner.poll() is None
+        os.killpg(runner.pid, signal.SIGKILL)
+    return record
+
+
+def half_done(place: Place, run_id: str) -> Plan:
+    """A plan that makes a file and then works for ever."""
+    return place.plan(
+        FileStep("f", "F", str(place.root / "etc/half"), "x"),
+        CommandStep("wait", "Wait", ("sleep", "1000")),
+        run_id=run_id,
+    )
+
+
+def test_a_follower_settles_a_run_whose_runner_died(place: Place, tool: Caller) -> None:
+    record = kill_runner(place, tool, half_done(place, "half"))
+    assert (place.root / "etc/half").exists()
+    assert record.summary().outcome == "interrupted"
+    lines = tool.follow("half")
+    assert outcome_of(lines) == "undone"
+    assert not (place.root / "etc/half").exists()
+    assert record.summary().outcome == "undone"
+
+
+def test_the_next_start_settles_what_an_earlier_one_left(place: Place, tool: Caller) -> None:
+    kill_runner(place, tool, half_done(place, "half"))
+    step = FileStep("f", "F", str(place.root / "etc/half"), "y", create_only=True)
+    lines = tool.start(place.plan(step))
+    assert outcome_of(lines) == "done", "it must see the host without the half"
+    assert (place.root / "etc/half").read_text() == "y"
+    assert outcome_of(tool.follow("half")) == "undone"
+
+
+def test_an_undo_that_cannot_be_read_is_said(place: Place, tool: Caller) -> None:
+    record = kill_runner(place, tool, half_done(place, "half"))
+    (record.directory / "undo/f.json").write_text('{"was":')
+    lines = tool.follow("half")
+    assert outcome_of(lines) == "broken"
+    failed = next(line for line in lines if line["kind"] == "undo-failed")
+    assert (failed["step_id"], "cannot be read" in failed["text"]) == ("f", True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory read-only")
+def test_a_run_that_cannot_be_settled_ends_the_follower_with_a_fault(
+    place: Place, tool: Caller
+) -> None:
+    directory = str(kill_runner(place, tool, half_done(place, "half")).directory)
+    subprocess.run(["mount", "--bind", directory, directory], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
+        fault = fault_of(tool.follow("half"))
+    finally:
+        subprocess.run(["umount", directory], check=True)
+    assert "could not be settled" in fault["text"]
+    assert directory in fault["hint"]
+    assert outcome_of(tool.follow("half")) == "undone", "it is settled once it can be"
+
+
+def test_the_status_of_a_bare_host(place: Place, tool: Caller) -> None:
+    status = from_json(HostStatus, tool.one("status", tool.layout_json))
+    assert (status.layout, status.service) == (place.layout, ServiceState())
+    assert [slot.state for slot in status.slots] == ["stopped", "stopped"]
+    assert (status.releases, status.runs) == ((), ())
+
+
+def test_a_damaged_state_file_is_a_host_without_a_service(place: Place, tool: Caller) -> None:
+    Path(place.layout.state_file).write_text('{"release_id": 5')
+    tool.start(place.plan())
+    status = tool.one("status", tool.layout_json)
+    assert status["service"]["wanted"] == "stopped"
+    assert [run["outcome"] for run in status["runs"]] == ["unchanged"]
+
+
+@pytest.mark.parametrize(
+    "words", [["logs", "LAYOUT", "c", "5"], ["logs", "LAYOUT", "a", "-1"], ["follow", "x", "1"], []]
+)
+def test_bad_arguments_are_a_fault(tool: Caller, words: list[str]) -> None:
+    verb, *args = [tool.layout_json if word == "LAYOUT" else word for word in words] or [""]
+    assert fault_of(tool.call(verb, *args))["text"]
