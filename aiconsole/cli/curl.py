@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 
+from aiconsole.control.completion import QUESTION
 from aiconsole.secret import Secret
-
-_QUESTION = "Is the web server up?"
 
 
 def curl_line(url: str, model: str, client_key: Secret | None = None) -> str:
     """Return a shell line that asks the service a question; it shows the key where one is given."""
-    body = {"model": model, "messages": [{"role": "user", "content": _QUESTION}]}
+    body = {"model": model, "messages": [{"role": "user", "content": QUESTION}]}
     argv = ["curl", "-sS", f"{url}/v1/chat/completions", "-H", "Content-Type: application/json"]
     if client_key:
         argv += ["-H", f"Authorization: Bearer {client_key.reveal()}"]

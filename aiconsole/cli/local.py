@@ -13,6 +13,7 @@ from aiconsole.cli.ask import ask_terminal
 from aiconsole.cli.curl import curl_line
 from aiconsole.cli.follow import follow_events
 from aiconsole.cli.operate import Listen, Model, ModelName
+from aiconsole.control.completion import QUESTION, ask_service
 from aiconsole.control.options import DeployOptions, RestartOptions, service_url
 from aiconsole.control.release import model_of
 from aiconsole.fleet.host import LOCALHOST
@@ -57,7 +58,11 @@ async def _how_to_ask(services: Services) -> str:
     status = await services.operations.status(services.inventory.get(LOCALHOST))
     url = service_url(status.service.address)
     model = model_of(status, status.service.release_id).name
-    return f"\n{model} answers on {url}\n\n{curl_line(url, model)}\n"
+    answer = await ask_service(url, model)
+    return (
+        f"\n{model} answers on {url}\n\n  {QUESTION}\n  {answer}\n\n"
+        f"Ask it yourself:\n\n{curl_line(url, model)}\n"
+    )
 
 
 async def _down(as_json: bool) -> int:

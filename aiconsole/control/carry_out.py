@@ -16,6 +16,7 @@ from typing import Any
 from aiconsole.control.events import (
     Busy,
     Event,
+    LinkChanged,
     PhaseStarted,
     PlanReady,
     Result,
@@ -24,7 +25,7 @@ from aiconsole.control.events import (
 from aiconsole.control.follow import attach_run, run_plan
 from aiconsole.control.line import HostLine
 from aiconsole.control.send import send_files
-from aiconsole.errors import BusyError, PreflightError, RunError
+from aiconsole.errors import BusyError, LinkLostError, PreflightError, RunError
 from aiconsole.onhost.wire import (
     CheckReport,
     Plan,
@@ -99,25 +100,38 @@ async def carry_out(job: Job, ask: Ask) -> AsyncGenerator[Event, None]:
 
 async def watch(line: HostLine, run_id: str) -> AsyncGenerator[Event, None]:
     """Follow a run that somebody started, from its first event; the last one is a Result."""
-    clock, summary = _Clock(), _Summary()
-    async with aclosing(attach_run(line, run_id)) as events:
+    async with aclosing(_followed(line, run_id, attach_run(line, run_id), _Clock())) as events:
         async for event in events:
-            if isinstance(event, RunAdvanced):
-                summary.add(event.event)
             yield event
-    yield summary.result(line.host.name, run_id, clock)
 
 
 async def _run(job: Job, clock: _Clock) -> AsyncGenerator[Event, None]:
-    host, summary = job.line.host.name, _Summary()
-    yield PhaseStarted(host, "run", job.plan.title)
-    async with aclosing(run_plan(job.line, job.plan, job.secrets)) as events:
+    yield PhaseStarted(job.line.host.name, "run", job.plan.title)
+    news = run_plan(job.line, job.plan, job.secrets)
+    async with aclosing(_followed(job.line, job.plan.run_id, news, clock)) as events:
         async for event in events:
-            if isinstance(event, RunAdvanced):
-                summary.add(event.event)
             yield event
+
+
+async def _followed(
+    line: HostLine,
+    run_id: str,
+    news: AsyncGenerator[RunAdvanced | LinkChanged, None],
+    clock: _Clock,
+) -> AsyncGenerator[Event, None]:
+    """The news of a run and its Result; a run that got out of sight ends as `unknown`."""
+    host, summary = line.host.name, _Summary()
+    try:
+        async with aclosing(news) as events:
+            async for event in events:
+                if isinstance(event, RunAdvanced):
+                    summary.add(event.event)
+                yield event
+    except LinkLostError as error:
+        yield Result(host, "unknown", error.title, run_id=run_id, error=error)
+        return
     clock.lap("console:run")
-    yield summary.result(host, job.plan.run_id, clock)
+    yield summary.result(host, run_id, clock)
 
 
 async def _watch_other(job: Job, report: CheckReport, ask: Ask) -> AsyncGenerator[Event, None]:
