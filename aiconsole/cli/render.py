@@ -40,6 +40,7 @@ _ENDS = {
     "failed": "failed, nothing was changed",
     "refused": "nothing was changed",
     "skipped": "skipped",
+    "unknown": "unknown: the run goes on or undoes itself on the host",
 }
 
 
@@ -51,11 +52,15 @@ class Renderer(Protocol):
 
 
 class JsonRenderer:
-    """One JSON object a line; `event` names its kind. A new client key appears here once."""
+    """One JSON object a line; `event` names its kind and `at_unix_s` when it was seen here.
+
+    A new client key appears here once.
+    """
 
     def show(self, event: Event) -> None:
         """Print one event."""
-        print(json.dumps({"event": type(event).__name__, **_event_fields(event)}), flush=True)
+        head = {"event": type(event).__name__, "at_unix_s": time.time()}
+        print(json.dumps({**head, **_event_fields(event)}), flush=True)
 
 
 class LineRenderer:
@@ -197,6 +202,9 @@ class LineRenderer:
 
 def _event_fields(event: Event) -> dict[str, Any]:
     """Shape an event for JSON; the only secret in it is a client key that was just made."""
+    if isinstance(event, RunAdvanced):
+        # What the host wrote stands by itself: it has a time of its own.
+        return {"host": event.host, "run_id": event.run_id, "journal": to_json(event.event)}
     if not isinstance(event, Result):
         fields: dict[str, Any] = to_json(event)
         return fields

@@ -89,9 +89,10 @@ class Result:
 
     host: str
     outcome: Literal["done", "unchanged", "planned", "undone", "cancelled", "broken", "failed",
-                     "refused", "skipped"]  # fmt: skip
+                     "refused", "skipped", "unknown"]  # fmt: skip
     """`planned`: only shown. `refused`: nobody said yes, or preflight said no. `skipped`: an
-    earlier host of the batch failed. `failed`: it ended before a run began."""
+    earlier host of the batch failed. `failed`: it ended before a run began. `unknown`: the run
+    cannot be followed any more, and goes on or undoes itself on the host."""
     title: str
     """One line for the operator."""
     run_id: str = ""

@@ -35,9 +35,9 @@ class HostLine:
         """The layout as the verbs take it."""
         return json.dumps(to_json(self.layout))
 
-    async def session(self) -> Session:
-        """The pool's open session, or a new one."""
-        return await self.pool.session(self.host)
+    async def session(self, *, now: bool = False) -> Session:
+        """The pool's open session, or a new one; `now` waits for no backoff."""
+        return await self.pool.session(self.host, now=now)
 
     async def call(self, verb: str, *args: str, stdin: bytes = b"") -> list[dict[str, Any]]:
         """Run a verb to its end and return its lines."""

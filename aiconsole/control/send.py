@@ -30,31 +30,35 @@ async def send_files(
         TransferError: The host refused: disk full, read-only, wrong digest.
         LinkLostError, UnreachableError: The line did not come back; run again to resume.
     """
-    host, failures, best_bytes = line.host.name, 0, 0
+    host, failures, best_bytes, lost = line.host.name, 0, 0, False
     while True:
         try:
-            async with aclosing(telling(partial(_send_once, line, files))) as items:
+            async with aclosing(telling(partial(_send_once, line, files, lost))) as items:
                 async for item in items:
+                    if lost:
+                        lost = False
+                        yield LinkChanged(host, "up", "resumed")
                     if isinstance(item, Done):
                         return
-                    if failures and item.done_bytes > best_bytes:
-                        failures = 0
-                        yield LinkChanged(host, "up", "resumed")
-                    best_bytes = max(best_bytes, item.done_bytes)
+                    if item.done_bytes > best_bytes:
+                        failures, best_bytes = 0, item.done_bytes
                     yield item
         except (LinkLostError, UnreachableError) as error:
             failures += 1
             if failures > _ATTEMPTS:
                 raise
-            if failures == 1:
+            if not lost:
+                lost = True
                 yield LinkChanged(host, "unknown", f"{error}; resuming when it is back")
             await asyncio.sleep(_RETRY_S[min(failures, len(_RETRY_S)) - 1])
 
 
-async def _send_once(line: HostLine, files: Sequence[tuple[Upload, Path]], tell: Tell) -> None:
+async def _send_once(
+    line: HostLine, files: Sequence[tuple[Upload, Path]], lost: bool, tell: Tell
+) -> None:
     total_bytes = sum(upload.size_bytes for upload, _ in files)
     await send_missing(
-        await line.session(),
+        await line.session(now=lost),
         line.tool,
         line.layout,
         files,
