@@ -12,7 +12,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: .venv/.run ## Start the inference service on this machine and open the console
-	@$(BIN)/aiconsole up
+	@$(BIN)/aiconsole up $(ARGS)
 
 down: ## Stop the inference service on this machine
 	@test -x $(BIN)/aiconsole || { echo "Nothing to stop: the console was never set up here (make up)"; exit 0; }; \
