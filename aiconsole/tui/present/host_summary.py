@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiconsole import units
 from aiconsole.onhost.wire import Frame
@@ -15,7 +16,7 @@ from aiconsole.tui.present.sparkline import sparkline
 
 _LABEL = 10
 _VALUE = 11
-_ROWS_FOR_CHARTS = 15
+_ROWS_FOR_CHARTS = 13
 
 
 def host_summary(
@@ -70,38 +71,60 @@ def _service_line(frame: Frame, live: bool) -> Line:
     return tuple(pieces) if live else muted((tuple(pieces),))[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Quarter:
+    """One of four graphs."""
+
+    label: str
+    text: str
+    """The newest reading."""
+    metric: MetricName
+    scale: Callable[[float], str]
+    top: float | None = None
+
+
 def _chart_lines(
     view: HostView, frame: Frame, columns: int, rows: int, live: bool
 ) -> tuple[Line, ...]:
     """Four graphs in two rows; each says what it shows and its newest reading."""
     host, inferd = frame.host, frame.inferd
     width, height = (columns - 4) // 2, rows // 2
-    memory = units.memory_text(host.memory_used_bytes)
-    quarters = (
-        _quarter(view, "CPU", units.percent(host.cpu_percent), "cpu_percent", units.percent,
-                 100.0, width, height, live),
-        _quarter(view, "requests/s", units.count_text(inferd.requests_per_s), "requests_per_s",
-                 units.count_text, None, width, height, live),
-        _quarter(view, "memory", f"{units.percent(host.memory_percent)}  {memory}",
-                 "memory_percent", units.percent, 100.0, width, height, live),
-        _quarter(view, "latency p95", units.seconds_text(inferd.latency_p95_s), "latency_p95_s",
-                 units.seconds_text, None, width, height, live),
+    memory = f"{units.percent(host.memory_percent)}  {units.memory_text(host.memory_used_bytes)}"
+    served = any(value is not None for value in view.history.of("requests_per_s"))
+    first: tuple[Quarter, ...] = (
+        Quarter("CPU", units.percent(host.cpu_percent), "cpu_percent", units.percent, 100.0),
+        Quarter("memory", memory, "memory_percent", units.percent, 100.0),
+    )
+    second: tuple[Quarter, ...] = (
+        Quarter("requests/s", units.count_text(inferd.requests_per_s), "requests_per_s",
+                units.count_text),
+        Quarter("latency p95", units.seconds_text(inferd.latency_p95_s), "latency_p95_s",
+                units.seconds_text),
+    ) if served else (
+        Quarter("network in", units.rate_text(host.network_rx_bytes_per_s),
+                "network_rx_bytes_per_s", units.bytes_text),
+        Quarter("disk write", units.rate_text(host.disk_write_bytes_per_s),
+                "disk_write_bytes_per_s", units.bytes_text),
     )  # fmt: skip
+    pairs = [
+        tuple(_quarter(view, quarter, width, height, live) for quarter in pair)
+        for pair in zip(first, second, strict=True)
+    ]
     return tuple(
         (*fit_line(left, width), Piece("    "), *fit_line(right, width))
-        for pair in (quarters[:2], quarters[2:])
+        for pair in pairs
         for left, right in zip(*pair, strict=True)
     )
 
 
 def _quarter(
-    view: HostView, label: str, text: str, metric: MetricName, scale: Callable[[float], str],
-    top: float | None, columns: int, rows: int, live: bool,
-) -> tuple[Line, ...]:  # fmt: skip
-    head = line(Piece(f"{label}  ", "dim"), Piece(text, "strong" if live else "dim"))
-    values, times = view.history.of(metric), view.history.times_unix_s
+    view: HostView, quarter: Quarter, columns: int, rows: int, live: bool
+) -> tuple[Line, ...]:
+    value = Piece(quarter.text, "strong" if live else "dim")
+    head = line(Piece(f"{quarter.label}  ", "dim"), value)
+    values, times = view.history.of(quarter.metric), view.history.times_unix_s
     style: StyleName = "accent" if live else "dim"
-    return (head, *chart(values, times, columns, rows - 1, scale, top, style))
+    return (head, *chart(values, times, columns, rows - 1, quarter.scale, quarter.top, style))
 
 
 def _metric_lines(view: HostView, frame: Frame, columns: int, live: bool) -> tuple[Line, ...]:

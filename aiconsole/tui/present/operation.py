@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from aiconsole import units
 from aiconsole.onhost.wire import ChangeKind, StepCheck
 from aiconsole.tui.present.diff import diff_lines
-from aiconsole.tui.present.line import Line, Piece, StyleName, columns_of, fit_line, line, spread
+from aiconsole.tui.present.line import (
+    Line,
+    Piece,
+    StyleName,
+    columns_of,
+    fit,
+    fit_line,
+    line,
+    spread,
+)
 from aiconsole.tui.present.progress import HostProgress, Part, PartState
 from aiconsole.tui.present.sparkline import meter
 from aiconsole.tui.present.wrap import wrap
@@ -83,7 +94,12 @@ def _planned_line(part: Part, check: StepCheck, columns: int) -> Line:
     quiet = check.change == "none"
     left = line("  ", Piece(f"{glyph} ", style), Piece(part.title, "dim" if quiet else ""))
     note = check.note or ("as it should be" if quiet else "")
-    return spread(left, line("  ", Piece(note, "dim")), columns) if note else left
+    room = columns - columns_of(left) - 2
+    if not note or room < 8:
+        return left
+    # The title stays whole; of a long path the end is what can be missed.
+    shown = fit(note, min(room, cell_len(note)))
+    return spread(left, line("  ", Piece(shown, "dim")), columns)
 
 
 def _part_line(part: Part, now_s: float, columns: int) -> Line:

@@ -16,10 +16,11 @@ _OUTCOME: dict[str, tuple[str, StyleName]] = {
     "done": ("✓", "good"), "unchanged": ("✓", "good"), "planned": ("✓", "good"),
     "undone": ("↺", "warn"), "cancelled": ("↺", "warn"), "skipped": ("·", "dim"),
     "refused": ("▲", "warn"), "failed": ("✗", "bad"), "broken": ("✗", "bad"),
+    "unknown": ("◐", "warn"),
 }  # fmt: skip
 
 
-def outcome_lines(progress: HostProgress, elapsed_s: float, ended: bool) -> tuple[Line, ...]:
+def outcome_lines(progress: HostProgress, ended: bool) -> tuple[Line, ...]:
     """The result, or what is being done right now; a lost link is neither good nor bad."""
     if progress.result is not None:
         return _result_lines(progress.result)
@@ -43,9 +44,9 @@ def outcome_lines(progress: HostProgress, elapsed_s: float, ended: bool) -> tupl
         return (line(Piece("▲ the plan waits for an answer", "warn")),)
     if part is None:
         return (line(Piece("· nothing was told" if ended else "· waiting", "dim")),)
-    head = line(Piece("▶ ", "accent"), Piece(part.title, "strong"),
-                Piece(f"  {units.span_text(elapsed_s)} so far", "dim"))  # fmt: skip
-    return (head,)
+    _, words, _ = short_state(progress)
+    where = f"  {words}" if part in progress.steps else ""
+    return (line(Piece("▶ ", "accent"), Piece(part.title, "strong"), Piece(where, "dim")),)
 
 
 def error_lines(error: AiconsoleError) -> tuple[Line, ...]:
@@ -55,7 +56,7 @@ def error_lines(error: AiconsoleError) -> tuple[Line, ...]:
 
 def _result_lines(result: Result) -> tuple[Line, ...]:
     glyph, style = _OUTCOME[result.outcome]
-    head = [Piece(f"{glyph} {result.outcome}", style), Piece("  "), Piece(result.title, "strong")]
+    head = [Piece(f"{glyph} {result.outcome}", style), Piece("  "), Piece(_title(result), "strong")]
     if result.elapsed_s:
         head.append(Piece(f"  in {units.seconds_text(result.elapsed_s)}", "dim"))
     lines: list[Line] = [tuple(head)]
@@ -72,6 +73,12 @@ def _result_lines(result: Result) -> tuple[Line, ...]:
     return tuple(lines)
 
 
+def _title(result: Result) -> str:
+    if result.title.lower() != result.outcome:
+        return result.title
+    return f"{result.host} serves {result.release_id}" if result.release_id else result.host
+
+
 def _error_lines(result: Result) -> list[Line]:
     assert result.error is not None
     failure = failure_of(result.error)
@@ -83,6 +90,9 @@ def _error_lines(result: Result) -> list[Line]:
 
 
 def _tally_lines(tally: SwapTally) -> list[Line]:
+    if not tally.requests_served and not tally.requests_failed and not tally.probes:
+        load = units.seconds_text(tally.load_s)
+        return [line(Piece(f"  nobody was served before; loaded in {load}", "dim"))]
     failed: StyleName = "bad" if tally.requests_failed else "good"
     mark = "✗ " if tally.requests_failed else ""
     counts = line(

@@ -56,7 +56,7 @@ def legend(curves: Sequence[Curve], label: Callable[[float], str]) -> Line:
     """The names of the curves in their colours, each with its newest value."""
     pieces: list[Piece] = []
     for curve, (_, style) in zip(curves, _COLOURS, strict=False):
-        last = next((v for v in reversed(curve.values) if v is not None), None)
+        last = curve.values[-1] if curve.values else None
         text = units.UNKNOWN if last is None else label(last)
         pieces += [Piece("━ ", style), Piece(f"{curve.name} "), Piece(f"{text}   ", "strong")]
     return tuple(pieces)

@@ -131,10 +131,10 @@ class FleetScreen(ConsoleScreen):
             return
         self.detail.entitle(f"² {view.name}")
         columns, rows = self.detail.inner_width, self.detail.size.height
-        lines = host_summary(view, columns, rows, state.now_monotonic_s, state.interval_s)
-        if len(state.snapshot.hosts) == 1:
-            lines = (*lines, (), *second_host())
-        self.detail.show(lines)
+        hint = ((), *second_host()) if len(state.snapshot.hosts) == 1 else ()
+        room = rows - len(hint)
+        lines = host_summary(view, columns, room, state.now_monotonic_s, state.interval_s)
+        self.detail.show((*lines, *hint))
 
     def _share_room(self, detail: bool) -> None:
         """A short table leaves the room to the detail; a long one keeps all but a few lines."""

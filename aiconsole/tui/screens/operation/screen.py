@@ -130,8 +130,7 @@ class OperationScreen(ConsoleScreen):
             self.steps.scroll_to(y=row + 3 - self.steps.size.height, animate=False)
 
     def _draw_outcome(self, operation: Operation, progress: HostProgress) -> None:
-        elapsed_s = time.time() - operation.begun_unix_s
-        lines = outcome_lines(progress, elapsed_s, operation.ended)
+        lines = outcome_lines(progress, operation.ended)
         if operation.error is not None and progress.result is None:
             lines = error_lines(operation.error)
         self.outcome.entitle("Result" if progress.result else "Now")
