@@ -30,6 +30,10 @@ Open = Callable[[], AbstractAsyncContextManager[Process]]
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _BAD_LINES = 100
 """As many in a row, and it is no probe that speaks there."""
+_BURST_LINES = 200
+"""What may come at once: a link that was stuck delivers what it held."""
+_LINES_PER_TICK = 10
+"""A host that sends more is read no faster than this; its own pipe fills up instead."""
 _SILENT_S = 15.0
 _FIRST_DELAY_S = 1.0
 _MOST_DELAY_S = 30.0
@@ -48,6 +52,8 @@ class Watch:
         self._series = Series()
         self._failures = 0
         self._bad_in_a_row = 0
+        self._credit_lines = float(_BURST_LINES)
+        self._last_line_s = time.monotonic()
         self.view = HostView(Sample(name, since_unix_s=time.time()))
         """The newest; replaced, never changed."""
 
@@ -79,6 +85,7 @@ class Watch:
         async with self._open() as process:
             while line := await self._next(process):
                 self._take(line)
+                await asyncio.sleep(self._flood_s())
             done = await process.wait()
         words = visible(done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2])
         raise CommandError(
@@ -92,6 +99,15 @@ class Watch:
                 return await process.readline(MAX_LINE_BYTES)
         except TimeoutError as error:
             raise CommandError("The probe is silent", f"no line for {silent_s:g} s") from error
+
+    def _flood_s(self) -> float:
+        """How long to wait before the next line; 0 gives way to the other hosts once."""
+        now_s = time.monotonic()
+        per_s = _LINES_PER_TICK / self._interval_s
+        earned = (now_s - self._last_line_s) * per_s
+        self._credit_lines = min(_BURST_LINES, self._credit_lines + earned) - 1
+        self._last_line_s = now_s
+        return max(0.0, -self._credit_lines / per_s)
 
     def _take(self, line: bytes) -> None:
         try:

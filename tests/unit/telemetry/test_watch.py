@@ -166,6 +166,24 @@ async def test_garbage_without_end_is_not_read_for_ever() -> None:
     assert watch.view.gaps == 100
 
 
+async def test_a_flood_of_frames_leaves_the_others_their_turn() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(others())
+    began_s = time.monotonic()
+    flood = ScriptedPipes(b"".join(frame(seq) for seq in range(301)))
+    await watched(opening(flood), seq_is(300), interval_s=0.05)
+    other.cancel()
+    assert turns > 300
+    assert time.monotonic() - began_s > 0.4, "beyond a burst it is read at a bounded rate"
+
+
 async def test_texts_from_the_host_cannot_command_the_terminal() -> None:
     evil = Frame(
         0,
