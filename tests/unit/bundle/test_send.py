@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from aiconsole.bundle.send import send_missing
-from aiconsole.bundle.tool import build_tool
+from aiconsole.bundle.send import _request, send_missing
+from aiconsole.bundle.tool import build_tool, open_call
 from aiconsole.errors import LinkLostError, TransferError
 from aiconsole.onhost.wire import HostLayout, Upload
 from aiconsole.session.command import Command
@@ -194,4 +194,22 @@ async def test_two_files_at_once_by_two_consoles(
 ) -> None:
     files = make_files(tmp_path, [8_000_000])
     await asyncio.gather(send(here, layout, files, []), send(here, layout, files, []))
+    assert arrived(layout, files)
+
+
+async def test_a_receiver_whose_console_is_gone_is_taken_over(
+    tmp_path: Path, here: LocalSession, layout: HostLayout
+) -> None:
+    # A line that died in silence: its receiver still holds the file and waits.
+    files = make_files(tmp_path, [1_000_000])
+    request = _request(layout, files)
+    async with open_call(
+        here, build_tool(), layout, "receive", stdin=request, python=sys.executable
+    ) as stalled:
+        assert await stalled.read() == {"offsets": [0]}
+        half = await asyncio.to_thread(files[0][1].read_bytes)
+        await stalled.write(half[:600_000])
+        told: list[int] = []
+        await send(here, layout, files, told)
+    assert told[0] == 600_000
     assert arrived(layout, files)
