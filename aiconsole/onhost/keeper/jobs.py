@@ -40,6 +40,11 @@ class Jobs:
         self._reaper = reaper
         self._jobs: dict[str, Job] = {}
 
+    @property
+    def at_work(self) -> bool:
+        """True while a run of this keeper goes on."""
+        return bool(self._jobs)
+
     def as_json(self) -> list[dict[str, Any]]:
         """The jobs at work."""
         return [asdict(job) for job in self._jobs.values()]

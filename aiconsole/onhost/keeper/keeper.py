@@ -123,6 +123,12 @@ class Keeper:
         for address in set(self.listeners) - used - {self.wanted.address}:
             self.listeners.pop(address).close()
 
+    @property
+    def idle(self) -> bool:
+        """True where it holds nothing, runs nothing and nothing should run."""
+        busy = self.listeners or self.wanted != Desired() or self.jobs.at_work
+        return not busy and not any(slot.running for slot in self.slots.values())
+
     def status(self) -> dict[str, Any]:
         """Everything a caller may know."""
         return {

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 
 from aiconsole.onhost.keeper import detach, lock, upgrade
 from aiconsole.onhost.keeper.control import Control, open_control
@@ -19,14 +20,17 @@ from aiconsole.onhost.keeper.slot import Life
 from aiconsole.onhost.wire import HostLayout
 
 _DRAIN_AT_SIGTERM_S = 60.0
+IDLE_END_S = 30.0
+"""A keeper with nothing to keep ends after this time without a request."""
 
 
-def serve(layout: HostLayout, tool: str) -> int:
+def serve(layout: HostLayout, tool: str, idle_end_s: float = IDLE_END_S) -> int:
     """Be the keeper of an installation until it is told to end.
 
     Args:
         layout: The installation.
         tool: Path of the tool this runs from, told in the status.
+        idle_end_s: It ends by itself after so long without anything to keep.
 
     Returns:
         The exit status: 0 at a wanted end, 1 where another keeper runs or it cannot start.
@@ -45,7 +49,7 @@ def serve(layout: HostLayout, tool: str) -> int:
         print(f"keeper: {error}", file=sys.stderr, flush=True)
         return 1
     os.set_inheritable(lock_fd, False)
-    asyncio.run(_Service(layout, tool, lock_fd, handover).run())
+    asyncio.run(_Service(layout, tool, lock_fd, handover, idle_end_s).run())
     return 0
 
 
@@ -61,14 +65,20 @@ class _Service:
     """One process image of the keeper."""
 
     def __init__(
-        self, layout: HostLayout, tool: str, lock_fd: int, handover: upgrade.Handover | None
+        self,
+        layout: HostLayout,
+        tool: str,
+        lock_fd: int,
+        handover: upgrade.Handover | None,
+        idle_end_s: float,
     ) -> None:
         self._layout, self._tool, self._lock_fd = layout, tool, lock_fd
-        self._handover = handover
+        self._handover, self._idle_end_s = handover, idle_end_s
         self._path = f"{layout.run}/keeper.sock"
         self._ending = asyncio.Event()
         self._next_tool = ""
         self._told_to_end = False
+        self._asked_at_s = time.monotonic()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -83,14 +93,25 @@ class _Service:
         control = Control(requests.handle, self._answered)
         await control.serve(control_socket)
         print(f"keeper: pid {os.getpid()} runs from {self._tool}", file=sys.stderr, flush=True)
+        resting = asyncio.create_task(self._end_when_idle(keeper))
         while True:
             await self._ending.wait()
             if not self._next_tool:
                 break
             self._ending.clear()
             self._become(keeper, control_socket)
+        resting.cancel()
         control.close(self._path)
         await keeper.quit(_DRAIN_AT_SIGTERM_S)
+
+    async def _end_when_idle(self, keeper: Keeper) -> None:
+        while True:
+            await asyncio.sleep(self._idle_end_s / 4)
+            if not keeper.idle:
+                self._asked_at_s = time.monotonic()
+            elif time.monotonic() - self._asked_at_s > self._idle_end_s:
+                self._told_to_end = True
+                self._ending.set()
 
     def _keeper(self) -> Keeper:
         left = self._handover
@@ -121,6 +142,7 @@ class _Service:
         self._told_to_end = True
 
     def _answered(self) -> None:
+        self._asked_at_s = time.monotonic()
         # Only now, so that whoever asked for it has the answer.
         if self._told_to_end or self._next_tool:
             self._ending.set()

@@ -163,7 +163,30 @@ def test_an_upgrade_keeps_socket_and_slots(
     assert (after["pid"], after["slots"]) == (before["pid"], before["slots"])
     os.kill(after["slots"][0]["pid"], signal.SIGKILL)
     until(lambda: keeper.slots()["a"].restarts == 1 and keeper.slots()["a"].state == "ready")
-    assert keeper.stop("a", 5) is True
+    slot = keeper.slots()["a"].pid
+    os.kill(after["pid"], signal.SIGKILL)
+    until(lambda: started_at(slot) == "")  # Slots still end with their keeper.
+
+
+def test_a_keeper_with_nothing_to_keep_ends(layout: HostLayout, address: str) -> None:
+    Path(layout.opt).mkdir(parents=True)
+    Path(layout.opt, "test-idle-end-s").write_text("0.4")
+    keeper = ensure_keeper(layout, TOOL)
+    keeper.listen(address)
+    pid = keeper.status()["pid"]
+    assert not ended_within(pid, 1.0)
+    keeper.close()
+    assert ended_within(pid, 15.0)
+    assert not Path(f"{layout.run}/keeper.sock").exists()
+
+
+def ended_within(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while started_at(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def test_an_upgrade_to_a_broken_tool_is_refused(keeper: KeeperClient, tmp_path: Path) -> None:

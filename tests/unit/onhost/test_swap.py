@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from aiconsole.onhost.keeper import KeeperClient
+from aiconsole.onhost.keeper import KeeperClient, ensure_keeper
 from aiconsole.onhost.runner import runtimes
 from aiconsole.onhost.runner.cancel import Cancel, Cancelled
 from aiconsole.onhost.runner.registry import kind_of
@@ -285,6 +285,17 @@ def test_a_runner_that_is_killed_in_any_phase_can_be_settled(
     assert (service_state(host.layout), host.links()) == before
     assert host.states() == {"a": "ready", "b": "stopped"}
     assert get(host.address)["release_id"] == "r1"
+
+
+def test_what_comes_up_after_a_boot_is_not_started_twice(host: Host) -> None:
+    install(host.layout, "slow", StandIn(load_s=1.5))
+    host.swap("slow")
+    KeeperClient(host.layout).quit(5)
+    ensure_keeper(host.layout, TOOL)
+    until(lambda: host.states()["a"] in ("starting", "loading"))
+    host.do(host.step("slow"))
+    assert host.states() == {"a": "ready", "b": "stopped"}
+    assert "slow has come up by itself in slot a" in host.said
 
 
 def test_a_dead_old_slot_is_replaced(host: Host) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 from aiconsole.onhost.runner import runtimes
+from aiconsole.onhost.runner.cancel import Cancelled
 from aiconsole.onhost.runner.changeover import Changeover
 from aiconsole.onhost.runner.occupancy import Occupancy, look
 from aiconsole.onhost.runner.ports import address_problem
+from aiconsole.onhost.runner.runtimes import Runtime
 from aiconsole.onhost.runner.steps import before
 from aiconsole.onhost.runner.steps.goback import go_back
 from aiconsole.onhost.runner.steps.kind import Context
@@ -36,6 +39,7 @@ class SwapKind:
     def save(self, step: SwapStep, context: Context) -> dict[str, Any]:
         """Who serves, what the free slot points to, where the socket listens."""
         runtime = runtimes.of(step.layout, context.tool_path)
+        _let_it_come_up(step, context, runtime)
         now = look(step.layout, runtime)
         return {
             "old": now.old,
@@ -51,7 +55,11 @@ class SwapKind:
         runtime = runtimes.of(step.layout, context.tool_path)
         if step.address:
             runtime.listen(step.address)
-        tally = Changeover(step, context, runtime, look(step.layout, runtime)).carry_out()
+        now = look(step.layout, runtime)
+        if not step.force and now.serves(step.release_id, step.address):
+            context.say(f"{step.release_id} has come up by itself in {_name(now)}")
+            return
+        tally = Changeover(step, context, runtime, now).carry_out()
         text = f"{step.release_id} serves; {tally.requests_failed} of " + (
             f"{tally.requests_served + tally.requests_failed} requests failed during the swap"
         )
@@ -60,6 +68,23 @@ class SwapKind:
     def undo(self, step: SwapStep, context: Context, saved: dict[str, Any]) -> None:
         """The old slot serves again, as before."""
         go_back(step, context, saved)
+
+
+def _let_it_come_up(step: SwapStep, context: Context, runtime: Runtime) -> None:
+    """After a boot the wanted release may be loading already: a second copy would help nobody."""
+    deadline, told = time.monotonic() + step.ready_timeout_s, False
+    while time.monotonic() < deadline:
+        now = look(step.layout, runtime)
+        slot = now.slots.get(now.state.slot)
+        if slot is None or slot.state not in ("starting", "loading"):
+            return
+        if now.releases[slot.slot] != step.release_id:
+            return
+        if not told:
+            context.say(f"Slot {slot.slot} loads {step.release_id} already; waiting for it")
+            told = True
+        if context.cancel.wait(0.2):
+            raise Cancelled
 
 
 def _name(now: Occupancy) -> str:
