@@ -24,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
+    # Hostile clients must not fill the log: what they send is answered, and counted.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     notifier = Notifier()
     try:
         settings = settings_file.load(options.settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -177,13 +176,11 @@ class _Reader:
         kind, length = int(self.number("I")), self.count("array items")
         if kind in _SCALARS and length <= 1024:
             return [self.number(_SCALARS[kind]) for _ in range(length)]
-        skip: Callable[[], Any]
         if kind in _SCALARS:
             self.take(length * struct.calcsize(_SCALARS[kind]))
-            return range(length)
-        skip = self.text if kind == _STRING else self._array
-        if kind not in (_STRING, _ARRAY):
-            raise GgufError(f"damaged: array of unknown type {kind}")
-        for _ in range(length):
-            skip()
+        elif kind == _STRING:
+            for _ in range(length):
+                self.text()
+        else:
+            raise GgufError(f"damaged: array of type {kind}")
         return range(length)

@@ -116,11 +116,17 @@ threading.Event().wait()
 """
 
 
-def test_an_external_binary(room: Path, tiny_model: Path) -> None:
+def external_binary(room: Path) -> str:
+    """A program with llama-server's command line, on the real engine."""
     binary = room / "llama-server"
     path = [entry for entry in sys.path if entry.startswith("/")]
     binary.write_text(EXTERNAL.format(python=sys.executable, path=path))
     binary.chmod(0o755)
+    return str(binary)
+
+
+def test_an_external_binary(room: Path, tiny_model: Path) -> None:
+    binary = external_binary(room)
     with daemon(room, settings_text(tiny_model, engine=f'binary = "{binary}"')) as running:
         running.until_ready()
         key_file = room / "run-a" / "engine" / "key"

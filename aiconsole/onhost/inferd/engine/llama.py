@@ -154,7 +154,10 @@ class LlamaEngine:
         """Start one process and wait until it has answered a completion."""
         spec = self._spec()
         self._set("loading", phase="starting the engine")
-        self._process = await EngineProcess.spawn(spec)
+        try:
+            self._process = await EngineProcess.spawn(spec)
+        except OSError as error:
+            raise StartError("The engine cannot be started", str(error)) from error
         self._upstream = OpenAIUpstream(spec.socket_path, spec.api_key)
         try:
             await self._until_loaded(self._process, self._upstream)

@@ -6,6 +6,7 @@ request that nobody waits for any more frees its slot.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -49,7 +50,7 @@ class OpenAIUpstream:
                 "/health", timeout=aiohttp.ClientTimeout(total=_CONNECT_TIMEOUT_S)
             ) as response:
                 return response.status == 200
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError):
             return False
 
     async def stream(self, ask: Ask) -> AsyncGenerator[list[Chunk], None]:
@@ -77,7 +78,11 @@ class OpenAIUpstream:
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[list[Chunk], None]:
     content, rest = response.content, b""
     while True:
-        data = await content.readany()
+        try:
+            data = await content.readany()
+        except RuntimeError as error:
+            # aiohttp's way to say that the connection went down between two reads.
+            raise aiohttp.ClientConnectionError(str(error)) from error
         if not data:
             # The server ended without its closing mark: the answer is not whole.
             raise aiohttp.ClientPayloadError("no [DONE]")

@@ -1,0 +1,111 @@
+"""The contract of every engine: what `engine/protocol.py` promises, each engine keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from aiconsole.onhost.inferd.engine.llama import LlamaEngine
+from aiconsole.onhost.inferd.engine.protocol import Ask, Engine
+from aiconsole.onhost.inferd.errors import ApiError, StartError
+from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings
+from tests.contract.inferd.test_crash import external_binary
+
+SHORT = Ask("text", {"model": "m", "prompt": "hi", "max_tokens": 4})
+LONG = Ask("text", {"model": "m", "prompt": "hi", "max_tokens": 8000, "ignore_eos": True})
+
+
+def _make(kind: str, model: Path, room: Path) -> Engine:
+    binary = external_binary(room) if kind == "binary" else ""
+    settings = EngineSettings(slots=1, binary=binary)
+    return LlamaEngine(ModelSettings(name="m", path=str(model)), settings, room)
+
+
+@pytest.fixture(params=["llama", "binary"])
+async def engine(
+    request: pytest.FixtureRequest, slow_model: Path, room: Path
+) -> AsyncIterator[Engine]:
+    engine = _make(request.param, slow_model, room)
+    assert engine.status().state == "starting"
+    await engine.start()
+    yield engine
+    await engine.stop(1.0)
+    assert engine.status().state == "stopped"
+
+
+async def _tokens(engine: Engine, ask: Ask) -> int:
+    found = 0
+    async with aclosing(engine.stream(ask)) as batches:
+        async for batch in batches:
+            for chunk in batch:
+                usage = (chunk.fields or {}).get("usage")
+                found += usage["completion_tokens"] if usage else 0
+    return found
+
+
+async def test_it_is_ready_after_its_start_and_knows_its_size(engine: Engine) -> None:
+    status = engine.status()
+    assert (status.state, status.reason, status.restarts) == ("ready", "", 0)
+    os.kill(status.pid, 0)  # it is there
+    assert (engine.context_tokens, engine.slots) == (8192, 1)
+
+
+async def test_a_stream_ends_with_its_counts(engine: Engine) -> None:
+    assert await _tokens(engine, SHORT) == 4
+    chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3}
+    assert await _tokens(engine, Ask("chat", chat)) == 3
+
+
+async def test_closing_a_stream_frees_its_slot(engine: Engine) -> None:
+    for _ in range(3):
+        async with aclosing(engine.stream(LONG)) as batches:
+            await anext(batches)
+        # The whole answer takes over ten seconds; the only slot must be free long before.
+        assert await asyncio.wait_for(_tokens(engine, SHORT), 5) == 4
+
+
+async def test_a_cancelled_reader_frees_its_slot(engine: Engine) -> None:
+    task = asyncio.create_task(_tokens(engine, LONG))
+    async with aclosing(engine.stream(SHORT)) as waiting:
+        first = asyncio.ensure_future(anext(waiting))
+        await asyncio.wait([first], timeout=0.5)
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.wait_for(first, 5)
+
+
+async def test_a_request_that_it_refuses(engine: Engine) -> None:
+    too_long = Ask("text", {"model": "m", "prompt": "abc " * 9000, "max_tokens": 1})
+    with pytest.raises(ApiError) as refused:
+        await _tokens(engine, too_long)
+    assert (refused.value.status, refused.value.code) == (400, "context_length_exceeded")
+    assert await _tokens(engine, SHORT) == 4
+
+
+async def test_its_end_breaks_off_what_runs(engine: Engine) -> None:
+    async with aclosing(engine.stream(LONG)) as batches:
+        await anext(batches)
+        await engine.stop(1.0)
+        with pytest.raises(ApiError) as broken:
+            async for _ in batches:
+                pass
+    assert broken.value.status == 503
+    with pytest.raises(ApiError) as refused:
+        await _tokens(engine, SHORT)
+    assert refused.value.code == "engine_unavailable"
+
+
+async def test_a_model_that_it_cannot_load(room: Path) -> None:
+    bad = room / "bad.gguf"
+    bad.write_bytes(b"GGUF")
+    engine = _make("llama", bad, room)
+    with pytest.raises(StartError, match="truncated"):
+        await engine.start()
+    assert engine.status().state == "failed"
+    assert "truncated" in engine.status().reason
+    await engine.stop(0.0)

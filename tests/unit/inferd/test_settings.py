@@ -1,0 +1,58 @@
+"""settings.toml: defaults, and errors that name file, line and what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aiconsole.onhost.inferd.errors import StartError
+from aiconsole.onhost.inferd.settings import load
+
+GOOD = '[model]\nname = "tiny"\npath = "/m.gguf"\n'
+
+
+def _refused(path: Path, text: str | bytes) -> str:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(StartError) as error:
+        load(path)
+    assert error.value.permanent
+    return error.value.detail
+
+
+def test_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(GOOD + "[limits]\ndrain_timeout_s = 5\n")
+    settings = load(path)
+    assert settings.model.name == "tiny"
+    assert settings.limits.drain_timeout_s == 5.0
+    assert settings.limits.queue == 64
+    assert settings.engine.kind == "llama"
+    assert settings.auth.required is False
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", ": model: Field required"),
+        ("[model]\n", ":1: model.name: Field required"),
+        (GOOD + "\n[limits]\nqueue = -1\n", ":6: limits.queue: "),
+        (GOOD + '[limits]\nqueue = "9"\n', ":5: limits.queue: Input should be a valid integer"),
+        (GOOD + "[limits]\nqueu = 9\n", ":5: limits.queu: not a known key"),
+        (GOOD + "[limit]\nqueue = 9\n", ":4: limit: not a known key"),
+        (GOOD + '[engine]\nkind = "magic"\n', ":5: engine.kind: Input should be 'llama'"),
+        (GOOD + '[auth]\nrequired = "no"\n', ":5: auth.required: "),
+        ('[model]\nname = "a"\npath = "/m"\nsha256 = "xyz"\n', ":4: model.sha256: "),
+        ("[model\n", "line 1"),
+    ],
+)
+def test_faults(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "settings.toml"
+    assert f"{path}" in _refused(path, text)
+    assert told in _refused(path, text)
+
+
+def test_not_readable(tmp_path: Path) -> None:
+    assert "not UTF-8 at byte 0" in _refused(tmp_path / "settings.toml", b"\xff\xfe")
+    with pytest.raises(StartError, match="No such file"):
+        load(tmp_path / "none.toml")
