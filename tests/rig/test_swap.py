@@ -46,8 +46,8 @@ TOOL = "/root/tool.pyz"
 STATE = LAYOUT.state_file
 
 
-def release_steps(release_id: str, behaviour: StandIn) -> list[Step]:
-    directory = LAYOUT.release(release_id)
+def release_steps(release_id: str, behaviour: StandIn, layout: HostLayout = LAYOUT) -> list[Step]:
+    directory = layout.release(release_id)
     manifest = {"id": release_id, "layers": [], "model": {"name": "standin"}}
     files = {
         "launch.py": LAUNCHER.read_text(),
@@ -86,21 +86,30 @@ class Operated:
     """A host, and what a console has the tool do on it."""
 
     host: RigHost
+    layout: HostLayout = LAYOUT
+    user: str = "root"
+    tool_path: str = TOOL
+
+    def tool(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        argv = ("/usr/bin/python3", "-I", self.tool_path, *arguments)
+        return self.host.run(*argv, input=stdin, user=self.user, timeout_s=120.0)
+
+    def layout_json(self) -> Any:
+        return to_json(self.layout)
 
     def run(self, *steps: Step) -> list[RunEvent]:
         """Start a run and follow it to its end."""
-        plan = Plan(new_run_id(), "Test", "inferd", LAYOUT, tuple(steps), "me@here")
+        plan = Plan(new_run_id(), "Test", "inferd", self.layout, tuple(steps), "me@here")
         request = json.dumps({"plan": to_json(plan), "secrets": {}})
-        done = self.host.run("/usr/bin/python3", "-I", TOOL, "start", input=request + "\n")
+        done = self.tool("start", stdin=request + "\n")
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         assert lines, done.stderr
         assert lines[0] == {"started": plan.run_id}, lines
         return [from_json(RunEvent, line) for line in lines[1:] if "seq" in line]
 
     def check(self, *steps: Step) -> CheckReport:
-        plan = Plan(new_run_id(), "Test", "inferd", LAYOUT, tuple(steps), "me@here")
-        line = json.dumps(to_json(plan)) + "\n"
-        done = self.host.run("/usr/bin/python3", "-I", TOOL, "check", input=line, check=True)
+        plan = Plan(new_run_id(), "Test", "inferd", self.layout, tuple(steps), "me@here")
+        done = self.tool("check", stdin=json.dumps(to_json(plan)) + "\n")
         return from_json(CheckReport, json.loads(done.stdout))
 
     def swap(self, release_id: str, **how: Any) -> SwapTally:
@@ -118,8 +127,7 @@ class Operated:
             connection.close()
 
     def slots(self) -> dict[str, str]:
-        layout = json.dumps(to_json(LAYOUT))
-        done = self.host.run("/usr/bin/python3", "-I", TOOL, "status", layout, check=True)
+        done = self.tool("status", json.dumps(self.layout_json()))
         return {slot["slot"]: slot["state"] for slot in json.loads(done.stdout)["slots"]}
 
     def enabled(self) -> list[str]:
