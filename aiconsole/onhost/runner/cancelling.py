@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 
-from aiconsole.onhost.runner.journal import end_of, read_events
+from aiconsole.onhost.runner.journal import end_of
 from aiconsole.onhost.runner.lock import holder_of
 from aiconsole.onhost.runner.record import RunRecord
 
@@ -16,7 +16,7 @@ def cancel(record: RunRecord) -> None:
 
     The process to tell is the one that holds the lock: its pid cannot be another's while it does.
     """
-    if end_of(read_events(record.journal_path)):
+    if end_of(record.journal_path):
         return
     record.cancel_path.touch(mode=0o600)
     holder = holder_of(record.plan.layout, record.plan.lock)

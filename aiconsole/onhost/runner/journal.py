@@ -115,6 +115,19 @@ def events_of(lines: bytes) -> list[RunEvent]:
     return events
 
 
-def end_of(events: Sequence[RunEvent]) -> RunEvent | None:
-    """The event that ends the run; None while it has no end."""
-    return next((event for event in reversed(events) if event.kind == "run-finished"), None)
+def end_of(path: Path) -> RunEvent | None:
+    """The event that ends the run; None while it has no end. Nothing is ever written after it."""
+    last = edges(path)[-1:]
+    return last[0] if last and last[0].kind == "run-finished" else None
+
+
+def edges(path: Path) -> list[RunEvent]:
+    """The first and the last event, without reading those between; none of a missing journal."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    whole = content[: content.rfind(b"\n") + 1]
+    first_end = whole.find(b"\n") + 1
+    last_start = whole.rfind(b"\n", 0, -1) + 1
+    return events_of(whole[:first_end] + (whole[last_start:] if last_start else b""))

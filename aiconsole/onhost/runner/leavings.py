@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiconsole.onhost.runner.journal import end_of, read_events
+from aiconsole.onhost.runner.journal import end_of
 from aiconsole.onhost.runner.record import all_records
 from aiconsole.onhost.runner.status import releases, serving_releases
 from aiconsole.onhost.runner.tree import tree_bytes
@@ -101,7 +101,7 @@ def _drafts(layout: HostLayout, now: float) -> Iterator[Leaving]:
 
 def _old_runs(layout: HostLayout) -> Iterator[Leaving]:
     for record in list(all_records(layout))[KEPT_RUNS:]:
-        if end_of(read_events(record.journal_path)):
+        if end_of(record.journal_path):
             yield Leaving("run", record.directory)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiconsole.onhost.runner.durable import private_directory, sync_directory, write_json
 from aiconsole.onhost.runner.faults import Fault
-from aiconsole.onhost.runner.journal import BALLAST, BALLAST_BYTES, end_of, read_events
+from aiconsole.onhost.runner.journal import BALLAST, BALLAST_BYTES, edges
 from aiconsole.onhost.runner.lock import holder_of
 from aiconsole.onhost.runner.validate import check_name, read_plan
 from aiconsole.onhost.wire import HostLayout, Plan, RunSummary, WireError, to_json
@@ -43,8 +43,8 @@ class RunRecord:
     def summary(self) -> RunSummary:
         """The run in one line."""
         at_work = self.is_at_work()
-        events = read_events(self.journal_path)
-        end = end_of(events)
+        events = edges(self.journal_path)
+        end = events[-1] if events and events[-1].kind == "run-finished" else None
         started = events[0].at_unix_s if events else self.directory.stat().st_mtime
         return RunSummary(
             self.plan.run_id, self.plan.title, self.plan.lock, self.plan.operator, started,

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from aiconsole.onhost.runner.execute import changed, finish, teller
-from aiconsole.onhost.runner.journal import Journal, end_of, read_events
+from aiconsole.onhost.runner.journal import Journal, end_of
 from aiconsole.onhost.runner.lock import hold
 from aiconsole.onhost.runner.record import RunRecord, read_record
 from aiconsole.onhost.runner.steps.kind import Context
@@ -22,7 +22,7 @@ def settle(run_dir: Path, tool_path: str, wait_s: float = 30.0) -> None:
         Fault: There is no such run.
     """
     record = read_record(run_dir)
-    if end_of(read_events(record.journal_path)):
+    if end_of(record.journal_path):
         return
     plan = record.plan
     with hold(plan.layout, plan.lock, run_id=plan.run_id, operator=plan.operator, wait_s=wait_s):
@@ -36,7 +36,7 @@ def _settle_held(record: RunRecord, tool_path: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     with Journal(record.journal_path) as journal:
         events = journal.events
-        if end_of(events):
+        if end_of(record.journal_path):
             return
         if not events:
             journal.write("run-started", text=plan.title, data={"operator": plan.operator})

@@ -69,7 +69,7 @@ def _settle_earlier(plan: Plan, tool_path: str) -> None:
         other = record.plan
         if other.lock != plan.lock or other.run_id == plan.run_id:
             continue
-        if end_of(read_events(record.journal_path)):
+        if end_of(record.journal_path):
             continue
         if (holder := holder_of(plan.layout, plan.lock)) is not None:
             raise busy_fault(holder)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aiconsole.onhost.runner.check import check
 from aiconsole.onhost.runner.execute import execute
-from aiconsole.onhost.runner.journal import end_of, read_events
+from aiconsole.onhost.runner.journal import read_events
 from aiconsole.onhost.runner.record import RunRecord, create
 from aiconsole.onhost.runner.secrets import store_secrets
 from aiconsole.onhost.runner.steps.kind import Context
@@ -106,8 +106,7 @@ def kinds(events: Sequence[RunEvent]) -> list[str]:
 
 def outcome(events: Sequence[RunEvent]) -> str:
     """How the run ended; empty where it has no end."""
-    end = end_of(events)
-    return end.outcome if end else ""
+    return events[-1].outcome if events else ""
 
 
 def tar_gz(*members: tuple[str, bytes | str | tarfile.TarInfo]) -> bytes:
