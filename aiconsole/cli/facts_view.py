@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from aiconsole.fleet.facts import Facts
+from aiconsole.fleet.facts import Facts, Space
 from aiconsole.units import bytes_text, memory_text, span_text
 
 
@@ -41,7 +41,7 @@ def facts_fields(facts: Facts) -> list[tuple[str, str]]:
         ("libgomp", "there" if facts.has_libgomp else "missing"),
         ("up", span_text(facts.uptime_s)),
         ("clock", f"{facts.clock_offset_s:+.1f} s against this machine"),
-        *((f"disk {space.path}", _space(space)) for space in facts.spaces),
+        *((f"disk {space.mount}", _space(space)) for space in _by_mount(facts)),
         ("listening", ", ".join(_listeners(facts)) or "nothing"),
     ]
 
@@ -57,11 +57,14 @@ def _lacks(facts: Facts) -> str:
     return f", lacks {' '.join(lacking)}" if lacking else ""
 
 
-def _space(space: Any) -> str:
+def _by_mount(facts: Facts) -> list[Space]:
+    """One space for each filesystem, in the order of the facts."""
+    return list({space.mount: space for space in reversed(facts.spaces)}.values())[::-1]
+
+
+def _space(space: Space) -> str:
     marks = [mark for mark, on in (("read-only", space.read_only), ("noexec", space.noexec)) if on]
-    text = (
-        f"{bytes_text(space.free_bytes)} free of {bytes_text(space.total_bytes)} on {space.mount}"
-    )
+    text = f"{bytes_text(space.free_bytes)} free of {bytes_text(space.total_bytes)}"
     return ", ".join([text, *marks])
 
 

@@ -49,7 +49,7 @@ section sudo; command -v sudo
 section uptime; cat /proc/uptime 2>/dev/null
 section mounts; cat /proc/self/mounts 2>/dev/null
 section space
-for path in / /opt /var /tmp "$HOME"; do
+for path in / /opt /opt/aiconsole /var /var/lib/aiconsole /tmp "$HOME"; do
   near=$path
   while [ -n "$near" ] && [ ! -e "$near" ]; do near=${near%/*}; done
   printf 'path %s\n' "$path"

@@ -65,7 +65,7 @@ class Facts:
     has_sudo: bool
     """True where the program is there; whether it lets the user pass is another question."""
     spaces: tuple[Space, ...]
-    """For /, /opt, /var, /tmp and the home directory."""
+    """For /, /opt, /var, what aiconsole has in them, /tmp and the home directory."""
     listeners: tuple[Listener, ...]
     has_libgomp: bool
     nvidia_driver: str

@@ -99,7 +99,7 @@ def _wrong(file: Path, line: int, expected: str) -> SettingsError:
 
 def _expected(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"])
-    message = str(problem["msg"])
+    message = str(problem["msg"]).replace("an object", "a table")
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = ", ".join(HostEntry.__annotations__) if len(problem["loc"]) > 2 else "hosts"
         return f"{name} is not known here; expected one of: {known}"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,14 @@ class Server:
     acceptor: Any = None
     programs: set[asyncio.Task[None]] = field(default_factory=set)
 
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Wait until something that a test counts has come so far."""
+        while not reached():
+            self.changed.clear()
+            await self.changed.wait()
+
     def cut(self) -> None:
         """Drop every connection as a dying network does: no message, no goodbye."""
         for connection in self.connections:
@@ -62,6 +71,7 @@ class _Door(asyncssh.SSHServer):
         self._server.connections.append(conn)
         self._server.handshakes_now += 1
         self._counted = True
+        self._server.changed.set()
         self._server.handshakes_most = max(
             self._server.handshakes_most, self._server.handshakes_now
         )
@@ -115,6 +125,7 @@ class _Program(asyncssh.SSHServerSession[bytes]):
     def connection_made(self, chan: Any) -> None:
         self._channel = chan
         self._server.channels_now += 1
+        self._server.changed.set()
         self._server.channels_most = max(self._server.channels_most, self._server.channels_now)
 
     def exec_requested(self, command: str) -> bool:

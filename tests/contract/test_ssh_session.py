@@ -76,8 +76,7 @@ async def session(server: Server, tmp_path: Path) -> AsyncIterator[SshSession]:
 
 async def test_a_cut_link_ends_a_run_as_unknown(server: Server, session: SshSession) -> None:
     running = asyncio.create_task(session.run(Command(("sleep", "60"))))
-    while not server.channels_now:
-        await asyncio.sleep(0.01)
+    await server.until(lambda: server.channels_now > 0)
     server.cut()
     with pytest.raises(LinkLostError, match="web1"):
         await running
@@ -97,8 +96,7 @@ async def test_a_cut_link_is_no_end_of_file(server: Server, session: SshSession)
 async def test_a_cut_link_in_the_middle_of_a_line(server: Server, session: SshSession) -> None:
     async with session.open(shell("printf half; echo up >&2; sleep 60")) as process:
         reading = asyncio.create_task(process.readline())
-        while not server.channels_now:
-            await asyncio.sleep(0.01)
+        await server.until(lambda: server.channels_now > 0)
         await asyncio.sleep(0)
         server.cut()
         with pytest.raises(LinkLostError):
@@ -133,8 +131,7 @@ async def test_the_ninth_program_waits(server: Server, session: SshSession) -> N
 
         for _ in range(CHANNELS):
             group.create_task(hold())
-        while server.channels_now < CHANNELS:
-            await asyncio.sleep(0.01)
+        await server.until(lambda: server.channels_now == CHANNELS)
         ninth = group.create_task(session.run(Command(("echo", "ninth"))))
         done, _ = await asyncio.wait({ninth}, timeout=0.3)
         assert not done
