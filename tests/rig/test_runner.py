@@ -17,6 +17,7 @@ from aiconsole.onhost.wire import (
     HostLayout,
     Plan,
     Step,
+    SymlinkStep,
     UnitStep,
     UserStep,
 )
@@ -275,3 +276,42 @@ def test_after_a_power_cut_the_next_start_takes_back_what_was_left(rig_host: Rig
     assert outcome_of(tool.start(plan(run_id="next"))) == "unchanged"
     assert not rig_host.exists("/etc/half")
     assert outcome_of(tool.follow("half")) == "undone"
+
+
+def traces(host: RigHost) -> str:
+    """What the plan of the next test would leave: users, units, files, and what is enabled."""
+    script = (
+        "getent passwd aiconsole-k; getent group aiconsole-k; ls -la /etc/aiconsole-k* 2>&1;"
+        " ls -l --time-style=+ /etc/systemd/system/*/aiconsole-k* /etc/systemd/system/aiconsole-k*"
+        " 2>&1; systemctl is-active aiconsole-k.service; systemctl list-unit-files aiconsole-k*"
+    )
+    return host.run("sh", "-c", script).stdout
+
+
+@pytest.mark.parametrize("position", range(7))
+def test_killed_at_any_step_the_host_is_as_before_without_a_console(
+    host: RigHost, tool: Caller, position: int
+) -> None:
+    """kill -9 of the runner by its own step, nobody follows: systemd's settle does it all."""
+    steps: list[Step] = [
+        UserStep("user", "User", "aiconsole-k", ("video",)),
+        DirectoryStep("dir", "Dir", "/etc/aiconsole-k", 0o750, "aiconsole-k"),
+        FileStep("file", "File", "/etc/aiconsole-k/f", "x", 0o600, "aiconsole-k"),
+        CredentialStep("cred", "Secret", "key", "/etc/aiconsole-k.cred"),
+        SymlinkStep("link", "Link", "/etc/aiconsole-k-link", "aiconsole-k"),
+        UnitStep("unit", "Unit", "aiconsole-k.service", ECHO, enable=True, start=True),
+    ]
+    killer = ("sh", "-c", "kill -9 $PPID; exec sleep 1000")
+    steps.insert(position, CommandStep("kill", "Kill", killer, undo_argv=("true",)))
+    before = traces(host)
+    run_id = f"kill-at-{position}"
+    with tool.begin(plan(*steps, run_id=run_id), key="sesame") as talk:
+        talk.until(lambda line: "started" in line)
+        talk.kill()
+    while tool.call("runs", tool.layout_json)[0]["outcome"] in ("running", "interrupted"):
+        time.sleep(0.05)
+    lines = tool.follow(run_id)
+    assert outcome_of(lines) == "undone", lines
+    undone = [line["step_id"] for line in lines if line.get("kind") == "step-undone"]
+    assert undone == [step.id for step in reversed(steps[: position + 1])]
+    assert traces(host) == before
