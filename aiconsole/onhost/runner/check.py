@@ -13,6 +13,7 @@ from aiconsole.onhost.runner.space import SLACK_BYTES, existing, free_bytes, hum
 from aiconsole.onhost.runner.steps.kind import Context, StepError
 from aiconsole.onhost.wire import (
     CheckReport,
+    DirectoryStep,
     PlaceStep,
     Plan,
     Step,
@@ -51,6 +52,7 @@ def _makes(step: Step) -> Iterator[str]:
     path = getattr(step, "path", "")
     if path:
         yield path
+    if isinstance(step, DirectoryStep):
         yield from (str(parent) for parent in Path(path).parents)
     if isinstance(step, UserStep):
         yield step.name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,6 +178,44 @@ def test_a_missing_upload_is_named_by_its_digest(place: Place) -> None:
     Path(model.upload).write_bytes(b"12345")
     assert [c.missing_upload for c in place.check(layer, model)] == ["", ""]
     assert outcome(place.run(place.plan(layer))) == "undone"
+
+
+def test_a_layer_or_model_without_its_directory_is_a_problem(place: Place) -> None:
+    (place.root / "opt/layers").rmdir()
+    (place.root / "var/models").rmdir()
+    digest = "a" * 64
+    layer = UnpackStep("l", "L", place.layout.layer(digest), place.layout.upload(digest), digest, 1)
+    model = PlaceStep("m", "M", place.layout.model(digest), place.layout.upload(digest), digest, 5)
+    problems = [check.problem for check in place.check(layer, model)]
+    assert problems == [
+        f"the directory {place.root}/opt/layers does not exist",
+        f"the directory {place.root}/var/models does not exist",
+    ]
+    made = [DirectoryStep(f"d{n}", "D", str(place.root / d)) for n, d in
+            enumerate(("opt/layers", "var/models"))]  # fmt: skip
+    assert [check.problem for check in place.check(*made, layer, model)] == [""] * 4
+
+
+@root_only
+def test_a_model_crosses_to_another_filesystem_and_back(place: Place) -> None:
+    models = place.root / "var/models"
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(models)], check=True)
+    try:
+        upload, digest = place.upload(b"GGUF model")
+        step = PlaceStep("m", "M", place.layout.model(digest), upload, digest, 10)
+        boom = CommandStep("boom", "Boom", ("false",))
+        assert outcome(place.run(place.plan(step))) == "done"
+        assert Path(step.path).read_bytes() == b"GGUF model"
+        assert [p.name for p in models.iterdir()] == [f"{digest}.gguf"]
+        Path(step.path).unlink()
+        place.upload(b"GGUF model")
+        assert outcome(place.run(place.plan(step, boom))) == "undone"
+        assert not list(models.iterdir())
+        wrong, _ = place.upload(b"GGUF modem")
+        assert outcome(place.run(place.plan(replace(step, upload=wrong)))) == "undone"
+        assert not list(models.iterdir())
+    finally:
+        subprocess.run(["umount", str(models)], check=True)
 
 
 def test_a_layer_that_is_not_what_was_announced_is_refused_and_its_upload_removed(

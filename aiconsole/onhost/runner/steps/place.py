@@ -10,6 +10,7 @@ from typing import Any
 
 from aiconsole.onhost.runner.durable import leftover, remove_file, sync_directory
 from aiconsole.onhost.runner.space import human, shortage
+from aiconsole.onhost.runner.steps.file import place_problem
 from aiconsole.onhost.runner.steps.kind import Context, StepError
 from aiconsole.onhost.runner.writable import write_problem
 from aiconsole.onhost.wire import ChangeKind, PlaceStep, StepCheck
@@ -26,8 +27,8 @@ class PlaceKind:
         note = f"{human(step.size_bytes)} at {path}"
         if path.is_file() and path.stat().st_size == step.size_bytes:
             return StepCheck(step.id, "none")
-        if path.is_dir():
-            return StepCheck(step.id, "unknown", problem=f"{path} is a directory")
+        if problem := place_problem(path, context):
+            return StepCheck(step.id, "unknown", problem=problem)
         change: ChangeKind = "change" if path.exists() else "create"
         if upload.is_file() and upload.stat().st_size == step.size_bytes:
             return StepCheck(step.id, change, note=note, problem=write_problem(path.parent))

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from aiconsole.onhost.runner.durable import remove_file, sync_directory
 from aiconsole.onhost.runner.extract import ArchiveError, extract
 from aiconsole.onhost.runner.space import human, shortage
+from aiconsole.onhost.runner.steps.file import place_problem
 from aiconsole.onhost.runner.steps.kind import Context, StepError
 from aiconsole.onhost.runner.tree import discard, remove_tree, sync_tree
 from aiconsole.onhost.runner.writable import write_problem
@@ -26,6 +27,8 @@ class UnpackKind:
             return StepCheck(step.id, "none")
         if path.exists() or path.is_symlink():
             return StepCheck(step.id, "unknown", problem=f"{path} exists and is not a directory")
+        if problem := place_problem(path, context):
+            return StepCheck(step.id, "unknown", problem=problem)
         return StepCheck(
             step.id,
             "create",
