@@ -18,15 +18,45 @@ from aiconsole.secret import Secret
 from aiconsole.session.pipes import Pipes
 from aiconsole.visible import visible
 
-SudoPassword: TypeAlias = Callable[[], Awaitable[Secret | None]]
+AskSudo: TypeAlias = Callable[[], Awaitable[Secret | None]]
 """Asks for the password; None where nobody could be asked."""
 
 _HEARD_LIMIT_BYTES = 64 * 1024
 
 
-async def no_password() -> Secret | None:
+async def ask_no_one() -> Secret | None:
     """Answer for a session without an operator."""
     return None
+
+
+class SudoPassword:
+    """One user's password for sudo on one host: asked once, kept in memory once it has worked.
+
+    It outlives the connection, so that nobody is asked again after a lost link.
+    """
+
+    def __init__(self, ask: AskSudo = ask_no_one) -> None:
+        self._ask = ask
+        self._kept: Secret | None = None
+        # Of several commands at once only one asks; the others use what it learnt.
+        self.asking = asyncio.Lock()
+
+    @property
+    def kept(self) -> Secret | None:
+        """The password that has worked; None before, and after sudo refused it."""
+        return self._kept
+
+    async def get(self) -> Secret | None:
+        """Return the kept password, or ask for it."""
+        return self._kept or await self._ask()
+
+    def keep(self, secret: Secret) -> None:
+        """Keep a password that sudo has accepted."""
+        self._kept = secret
+
+    def forget(self) -> None:
+        """Drop a password that sudo has refused."""
+        self._kept = None
 
 
 def sudo_argv(argv: tuple[str, ...], nonce: str) -> tuple[str, ...]:
@@ -47,15 +77,12 @@ def _granted(nonce: str) -> str:
 
 
 class SudoGate:
-    """Takes programs past sudo, and remembers a password that has worked."""
+    """Takes programs past sudo."""
 
-    def __init__(self, host_name: str, user: str, ask: SudoPassword) -> None:
+    def __init__(self, host_name: str, user: str, password: SudoPassword) -> None:
         self._host_name = host_name
         self._user = user
-        self._ask = ask
-        self._password: Secret | None = None
-        # Of several commands at once only one asks; the others use what it learnt.
-        self._asking = asyncio.Lock()
+        self._password = password
 
     def new_nonce(self) -> str:
         """Return a word that no program can know beforehand."""
@@ -71,10 +98,10 @@ class SudoGate:
         heard = await self._hear(pipes, b"", (_prompt(nonce), _granted(nonce) + "\n"))
         if not _asked(heard, nonce):
             return await self._enter(pipes, heard, nonce)
-        if self._password is not None:
-            return await self._answer(pipes, heard, nonce, self._password)
-        async with self._asking:
-            password = self._password or await self._ask()
+        if self._password.kept is not None:
+            return await self._answer(pipes, heard, nonce, self._password.kept)
+        async with self._password.asking:
+            password = await self._password.get()
             if password is None:
                 raise self._error(
                     "nobody could be asked for the password of sudo",
@@ -94,7 +121,7 @@ class SudoGate:
         rest = heard.split(_prompt(nonce).encode(), 1)[1]
         rest = await self._hear(pipes, rest, (_prompt(nonce), _granted(nonce) + "\n"))
         if _asked(rest, nonce):
-            self._password = None
+            self._password.forget()
             await pipes.send_eof()
             await self._hear(pipes, b"", ())
             raise self._error(
@@ -102,7 +129,7 @@ class SudoGate:
                 "One attempt was made. Check the password of this user on that host.",
             )
         passed = await self._enter(pipes, rest, nonce)
-        self._password = password
+        self._password.keep(password)
         return passed
 
     async def _enter(self, pipes: Pipes, heard: bytes, nonce: str) -> bytes:

@@ -10,7 +10,7 @@ import signal
 from asyncio.subprocess import PIPE, SubprocessStreamProtocol
 
 from aiconsole.errors import CommandError
-from aiconsole.session.become import SudoGate, SudoPassword, no_password
+from aiconsole.session.become import SudoGate, SudoPassword
 from aiconsole.session.piped import PipedSession
 from aiconsole.session.protocol import Forward
 from aiconsole.session.relay import Reading, Relay, Writing
@@ -99,10 +99,12 @@ class LocalSession(PipedSession):
     """The open way to this machine."""
 
     def __init__(
-        self, host_name: str = "localhost", sudo_password: SudoPassword = no_password
+        self, host_name: str = "localhost", sudo_password: SudoPassword | None = None
     ) -> None:
         user = getpass.getuser()
-        super().__init__(host_name, user, SudoGate(host_name, user, sudo_password))
+        super().__init__(
+            host_name, user, SudoGate(host_name, user, sudo_password or SudoPassword())
+        )
         self._relays: list[Relay] = []
         self._closed = asyncio.Event()
 

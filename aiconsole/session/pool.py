@@ -110,7 +110,7 @@ class Pool:
     def _local_session(self, endpoint: Endpoint) -> LocalSession:
         if endpoint not in self._local:
             self._local[endpoint] = LocalSession(
-                endpoint.host_name, lambda: self._secrets.sudo_password(endpoint)
+                endpoint.host_name, self._secrets.sudo_password(endpoint)
             )
         return self._local[endpoint]
 

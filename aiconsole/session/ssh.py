@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shlex
 import signal
-from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -238,7 +237,7 @@ async def connect(
         raise connect_error(endpoint, error) from error
     client.keep_secrets()
 
-    return SshSession(endpoint, connection, client, partial(login_secrets.sudo_password, endpoint))
+    return SshSession(endpoint, connection, client, login_secrets.sudo_password(endpoint))
 
 
 def _require_files(endpoint: Endpoint) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aiconsole.errors import SudoError
+from aiconsole.errors import LinkLostError, SudoError
 from aiconsole.fleet.facts import read_facts
 from aiconsole.question import Answer, Question
 from aiconsole.secret import Secret
@@ -67,14 +67,19 @@ async def log_in(
     known.write_text(host.known_hosts_line + "\n")
     pool = Pool(operator, HostKeys(known))
     pools.append(pool)
-    endpoint = Endpoint(
-        host_name=host.name,
-        address=host.address,
-        user=user,
-        identity_files=(str(host.key_path),),
-        identities_only=True,
+    return await pool.session(way(host, user))
+
+
+def way(host: RigHost, user: str) -> Way:
+    return Way(
+        Endpoint(
+            host_name=host.name,
+            address=host.address,
+            user=user,
+            identity_files=(str(host.key_path),),
+            identities_only=True,
+        )
     )
-    return await pool.session(Way(endpoint))
 
 
 def attempts(host: RigHost, user: str) -> int:
@@ -132,6 +137,38 @@ async def test_a_wrong_password_is_not_kept(
         await session.run(Command(("true",), sudo=True))
     assert (await session.run(Command(("id", "-u"), sudo=True))).stdout == b"0\n"
     assert len(operator.asked) == 2
+
+
+async def test_a_new_connection_asks_for_no_password_that_has_worked(
+    host: RigHost, pools: list[Pool], tmp_path: Path
+) -> None:
+    operator = Operator(PASSWORD)
+    session = await log_in(host, "asked", operator, pools, tmp_path)
+    await session.run(Command(("true",), sudo=True))
+    host.cut_connections()
+    with pytest.raises(LinkLostError):
+        await session.run(Command(("true",)))
+    again = await pools[-1].session(way(host, "asked"), now=True)
+    assert again is not session
+    assert (await again.run(Command(("id", "-u"), sudo=True))).stdout == b"0\n"
+    assert len(operator.asked) == 1
+
+
+async def test_a_kept_password_that_is_refused_is_asked_for_anew(
+    host: RigHost, pools: list[Pool], tmp_path: Path
+) -> None:
+    before = attempts(host, "asked")
+    operator = Operator(PASSWORD, "renewed")
+    session = await log_in(host, "asked", operator, pools, tmp_path)
+    await session.run(Command(("true",), sudo=True))
+    host.run("chpasswd", input="asked:renewed\n", check=True)
+    try:
+        with pytest.raises(SudoError, match="did not accept"):
+            await session.run(Command(("true",), sudo=True))
+        assert attempts(host, "asked") - before == 1
+        assert (await session.run(Command(("id", "-u"), sudo=True))).stdout == b"0\n"
+    finally:
+        host.run("chpasswd", input=f"asked:{PASSWORD}\n", check=True)
 
 
 async def test_nobody_to_ask_is_no_attempt(

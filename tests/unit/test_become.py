@@ -78,7 +78,9 @@ async def test_a_prompt_in_pieces(fake_sudo: Path) -> None:
         fake_sudo,
         'printf %.9s "$p" >&2; sleep 0.1; printf %s "${p#?????????}" >&2; read -r word;' + GRANT,
     )
-    done = await User(sudo_password=SudoPassword(Asked("open"))).run(Command(("echo", "ok"), sudo=True))
+    done = await User(sudo_password=SudoPassword(Asked("open"))).run(
+        Command(("echo", "ok"), sudo=True)
+    )
     assert done.stdout == b"ok\n"
 
 
@@ -90,7 +92,9 @@ async def test_a_second_prompt_gets_no_second_password(fake_sudo: Path, tmp_path
         f'printf "Sorry, try again.\\n%s" "$p" >&2; read -r word && echo "$word" >>{lines}\nexit 1',
     )
     with pytest.raises(SudoError, match="did not accept the password"):
-        await User(sudo_password=SudoPassword(Asked("bad"))).run(Command(("cat",), stdin=b"payload", sudo=True))
+        await User(sudo_password=SudoPassword(Asked("bad"))).run(
+            Command(("cat",), stdin=b"payload", sudo=True)
+        )
     assert lines.read_text() == "bad\n"
 
 
