@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import resource
 import socket
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from aiconsole.onhost.inferd.daemon import EXIT_CONFIG, EXIT_FAILED, Daemon, Pla
 from aiconsole.onhost.inferd.errors import StartError
 from aiconsole.onhost.inferd.notify import Notifier
 
+_MANY_FILES = 65536
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon until it is told to stop; the exit status."""
@@ -27,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     # Hostile clients must not fill the log: what they send is answered, and counted.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     notifier = Notifier()
+    _allow_many_connections()
     try:
         settings = settings_file.load(options.settings)
         place = Place(options.slot, options.release_id, options.run_dir, _socket(options.listen))
@@ -42,6 +46,14 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+def _allow_many_connections() -> None:
+    """Each connection is a file; the usual soft limit of 1024 is far below what is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _live(settings: settings_file.Settings, place: Place, notifier: Notifier) -> int:

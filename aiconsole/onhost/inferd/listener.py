@@ -28,6 +28,7 @@ log = logging.getLogger("inferd.listener")
 BACKLOG = 4096
 _KEEP_ALIVE_S = 75
 _REQUEST_READ_S = 60.0
+_STALLED_READER_S = 60.0
 _HEAD_LIMIT_BYTES = 64 * 1024
 _POLL_S = 0.02
 _LAST_ANSWERS_S = 2.0
@@ -48,6 +49,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._patience: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self.idle_since = self.loop.time()
 
     @property
@@ -62,8 +64,9 @@ class Connection(HttpToolsProtocol):
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
+        """Forget the timers."""
         self._forget_patience()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -82,8 +85,8 @@ class Connection(HttpToolsProtocol):
         self._reading = self._in_head = True
         self._head_bytes = 0
         super().on_message_begin()
-        if self._patience is None:
-            self._expect_request()
+        self._forget_patience()
+        self._expect_request()
 
     def on_headers_complete(self) -> None:
         """From here on the body is counted by who reads it."""
@@ -102,6 +105,23 @@ class Connection(HttpToolsProtocol):
         """The connection is idle again."""
         self.idle_since = self.loop.time()
         super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read what it asked for; it may do so for a while."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(_STALLED_READER_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Idle for too long; but a request that has just arrived is served."""
+        if self.idle:
+            super().timeout_keep_alive_handler()
 
     def announce_end(self) -> None:
         """Let the answer under way say that it is the last, if its head is not out yet."""
@@ -129,7 +149,7 @@ class Connection(HttpToolsProtocol):
             self._patience = None
 
     def _give_up(self) -> None:
-        if not self.transport.is_closing():
+        if not self.transport.is_closing() and not _unread_bytes(self.transport):
             self.transport.close()
 
 
