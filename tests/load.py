@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-COMPLETION = json.dumps({"model": "m", "prompt": "Once", "max_tokens": 4}).encode()
+COMPLETION = json.dumps({"prompt": "Once", "max_tokens": 4}).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Load:
         self._timeout_s = timeout_s
         self._failed: Counter[str] = Counter()
         self.warm = asyncio.Event()
-        """Set when as many requests were answered as there are clients."""
+        """Set when as many requests have ended as there are clients."""
         self._ending = False
         self._tasks: list[asyncio.Task[None]] = []
         self._began = 0.0
@@ -107,9 +107,9 @@ class Load:
                 client.close()
             else:
                 self.report.served += 1
-                if self.report.served >= self._clients:
-                    self.warm.set()
                 self.report.longest_wait_s = max(self.report.longest_wait_s, wait_s)
+            if self.report.served + self._failed.total() >= self._clients:
+                self.warm.set()
             if self.target.pause_s:
                 await asyncio.sleep(self.target.pause_s)
         client.close()
