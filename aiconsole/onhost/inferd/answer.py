@@ -26,7 +26,8 @@ class Counter:
         """Count a batch."""
         self._last = time.perf_counter()
         if not self._first:
-            self._first = self._last
+            # An answer at a stroke tells itself how long ago its first token was.
+            self._first = self._last - max(map(_generated_s, batch), default=0.0)
         for chunk in batch:
             if chunk.fields is None:
                 self._pieces += 1
@@ -139,6 +140,12 @@ class Answer:
             message["tool_calls"] = [calls[index] for index in sorted(calls)]
             message["content"] = text or None
         return {**choice, "message": message}
+
+
+def _generated_s(chunk: Chunk) -> float:
+    """Time from the first token to the last, as the engine measured it; 0 in mid-answer."""
+    timings = (chunk.fields or {}).get("timings")
+    return float(timings.get("predicted_ms") or 0) / 1000 if isinstance(timings, dict) else 0.0
 
 
 def _joined(known: Any, new: Any) -> Any:

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from aiconsole.onhost.inferd import cpu
+from aiconsole.onhost.inferd.engine.pace import Pace
 from aiconsole.onhost.inferd.engine.process import EngineProcess
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk, EngineState, EngineStatus
 from aiconsole.onhost.inferd.engine.reason import explain
@@ -53,6 +54,7 @@ class LlamaEngine:
         self._process: EngineProcess | None = None
         self._upstream: OpenAIUpstream | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._pace = Pace()
         self._status = EngineStatus("starting")
 
     @property
@@ -94,8 +96,14 @@ class LlamaEngine:
                 code="engine_unavailable",
                 retry_after_s=2.0,
             )
+        if self._pace.is_brief(ask):
+            answer = await self._upstream.whole(ask)
+            self._pace.learn(answer)
+            yield answer
+            return
         async with aclosing(self._upstream.stream(ask)) as batches:
             async for batch in batches:
+                self._pace.learn(batch)
                 yield batch
 
     async def stop(self, grace_s: float) -> None:

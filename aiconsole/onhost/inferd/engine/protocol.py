@@ -27,10 +27,10 @@ class Ask:
 
 @dataclass(slots=True)
 class Chunk:
-    """One event of an engine's stream."""
+    """One event of an engine's stream, or a whole answer."""
 
     data: bytes
-    """JSON text as the engine sent it."""
+    """JSON text as the engine sent it; empty for a whole answer."""
     fields: dict[str, Any] | None
     """The same, decoded; None for a piece of text in mid-answer, which need not be."""
 

@@ -1,7 +1,7 @@
-"""An OpenAI-compatible server on a UNIX socket, as a client sees it; always asked for a stream.
+"""An OpenAI-compatible server on a UNIX socket, as a client sees it.
 
-A stream is the one shape in which llama.cpp notices at once that its client has gone, so that a
-request that nobody waits for any more frees its slot.
+It is asked for a stream, even for an answer that the client wants as a whole: a stream is the one
+shape in which llama.cpp notices at once that its client has gone, and frees the slot.
 """
 
 from __future__ import annotations
@@ -60,15 +60,43 @@ class OpenAIUpstream:
             ApiError: Refused by the server, or broken off by it.
         """
         body = {**ask.body, "stream": True, "stream_options": {"include_usage": True}}
+        response = await self._post(ask, body)
+        try:
+            async for batch in _events(response):
+                yield batch
+        except (aiohttp.ClientError, OSError) as error:
+            raise _gone() from error
+        finally:
+            response.close()
+
+    async def whole(self, ask: Ask) -> list[Chunk]:
+        """One answer at a stroke, as one chunk: half the work for the server of a short answer.
+
+        Raises:
+            ApiError: Refused by the server, or broken off by it.
+        """
+        response = await self._post(ask, {**ask.body, "stream": False})
+        try:
+            fields = _decode(await response.read())
+        except (aiohttp.ClientError, OSError) as error:
+            raise _gone() from error
+        finally:
+            response.close()
+        for choice in fields["choices"]:
+            if "message" in choice:
+                choice["delta"] = choice.pop("message")
+        return [Chunk(b"", fields)]
+
+    async def _post(self, ask: Ask, body: dict[str, Any]) -> aiohttp.ClientResponse:
+        """Send a request; the answer's head has come and says 200."""
         try:
             response = await self._session.post(_PATHS[ask.kind], data=orjson.dumps(body))
         except (aiohttp.ClientError, OSError) as error:
             raise _gone() from error
+        if response.status == 200:
+            return response
         try:
-            if response.status != 200:
-                raise _refusal(response.status, await response.read())
-            async for batch in _events(response):
-                yield batch
+            raise _refusal(response.status, await response.read())
         except (aiohttp.ClientError, OSError) as error:
             raise _gone() from error
         finally:
