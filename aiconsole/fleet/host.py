@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,8 +80,8 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            "This cannot be the name of a host",
-            f"{name!r}: expected letters, digits, '.', '-' and '_', at most 63, "
+            f"{name or 'Nothing'} cannot be the name of a host",
+            "expected letters, digits, dot, dash and underscore, at most 63, "
             "beginning with a letter or digit",
             "Choose a short name, and give the address beside it: "
             "aiconsole hosts add web1 root@10.0.0.5",
@@ -95,14 +96,22 @@ def parse_login(text: str) -> tuple[str, str, int]:
         SettingsError: It is something else.
     """
     matched = _LOGIN.fullmatch(text)
-    if matched is None and text.count(":") > 1 and "]" not in text:
-        user, _, address = text.rpartition("@")
+    user, _, address = text.rpartition("@")
+    if matched is None and _is_ipv6(address):
         return user, address, 0
     port = int(matched["port"] or 0) if matched else 0
     if matched is None or port > 65535 or text.startswith("-"):
         raise SettingsError(
-            "This is not an address to log in to",
-            f"{text!r}: expected [user@]address[:port]",
+            f"{text} is not an address to log in to",
+            "expected [user@]address[:port]",
             "For example root@10.0.0.5, admin@web1.example.com:2222 or root@[fd00::5]:22",
         )
     return matched["user"] or "", matched["v6"] or matched["host"], port
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True

@@ -84,7 +84,9 @@ def read_hosts(file: Path) -> Mapping[str, HostEntry]:
         try:
             check_name(name)
         except SettingsError as error:
-            raise _wrong(file, _line_of(text, ("hosts", name)), error.detail) from error
+            raise _wrong(
+                file, _line_of(text, ("hosts", name)), f"{error.title}: {error.detail}"
+            ) from error
     return hosts
 
 

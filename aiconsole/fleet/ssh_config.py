@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiconsole.fleet.host import Host, parse_login
-from aiconsole.session.openssh_config import OpensshSettings, openssh_aliases, read_openssh
+
+if TYPE_CHECKING:
+    # At run time only where a name is resolved: it brings all of asyncssh.
+    from aiconsole.session.openssh_config import OpensshSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class SshConfig:
         Raises:
             SettingsError: A file is wrong.
         """
+        from aiconsole.session.openssh_config import read_openssh
+
         return read_openssh(name, self.files, user=user, port=port)
 
     def host(self, name: str) -> Host | None:
@@ -34,6 +40,8 @@ class SshConfig:
 
     def aliases(self) -> tuple[str, ...]:
         """Return the names that stand in `Host` lines without wildcards."""
+        from aiconsole.session.openssh_config import openssh_aliases
+
         return openssh_aliases(self.files)
 
     def jumps(self, proxy_jump: str) -> tuple[Host, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiconsole.errors import HostKeyError, NotConfirmedError
+from aiconsole.errors import HostKeyError, LoginError, NotConfirmedError
 from aiconsole.fleet.host import Host
 from aiconsole.question import Ask, Question
 from aiconsole.session.pool import Pool
@@ -54,6 +54,11 @@ async def trust_anew(pool: Pool, host: Host, ask: Ask, accepted: Sequence[str] =
                 raise
             await _confirm(error, ask, accepted, danger=error.changed)
             trusted = pool.host_keys.accept(error.fingerprint).fingerprint
+        except LoginError:
+            # Whose key it is was the question here, and that is settled.
+            if not trusted:
+                raise
+            return trusted
         else:
             return trusted
 

@@ -141,8 +141,8 @@ def _network_error(endpoint: Endpoint, error: OSError) -> UnreachableError:
     name, where = endpoint.host_name, f"{endpoint.address} port {endpoint.port}"
     if isinstance(error, socket.gaierror):
         return UnreachableError(
-            f"The name {endpoint.address} of {name} was not found",
-            error.strerror or str(error),
+            f"The name {endpoint.address} was not found",
+            f"{name}: {visible(error.strerror or str(error))}",
             "Check the address in the inventory or in ssh_config, and this machine's DNS.",
         )
     if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import asyncssh
+from typing import TYPE_CHECKING
 
 from aiconsole.errors import SettingsError
 from aiconsole.paths import known_hosts_file, write_atomic
 from aiconsole.session.endpoint import SSH_PORT, Endpoint
+
+if TYPE_CHECKING:
+    # At run time only where a key is read: commands that contact nobody do without asyncssh.
+    import asyncssh
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ def fingerprint_of(public_key: str) -> str:
     Raises:
         ValueError: It is not a public key.
     """
+    import asyncssh
+
     return asyncssh.import_public_key(public_key).get_fingerprint()
 
 
@@ -141,6 +146,8 @@ def _match(path: Path, endpoint: Endpoint) -> Trusted:
         content = path.read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, PermissionError, NotADirectoryError):
         return Trusted()
+    import asyncssh
+
     try:
         hosts = asyncssh.import_known_hosts(content)
         port = None if endpoint.port == SSH_PORT else endpoint.port

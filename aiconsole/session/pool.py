@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aiconsole.errors import HostError
 from aiconsole.question import Ask, ask_nobody
@@ -15,7 +15,9 @@ from aiconsole.session.host_keys import HostKeys
 from aiconsole.session.local import LocalSession
 from aiconsole.session.login_secrets import LoginSecrets
 from aiconsole.session.protocol import Session
-from aiconsole.session.ssh import SshSession, connect
+
+if TYPE_CHECKING:
+    from aiconsole.session.ssh import SshSession
 
 HANDSHAKES = 8
 """Logins at once over the whole fleet; sshd starts to drop them at 10 (MaxStartups)."""
@@ -133,6 +135,9 @@ class Pool:
         place.retry_now.clear()
 
     async def _connect(self, endpoint: Endpoint, backoff: Backoff, *, now: bool) -> SshSession:
+        # Late, so that work on this machine alone never loads asyncssh.
+        from aiconsole.session.ssh import connect
+
         # The jump host first: it must not wait for a turn that this handshake holds.
         jump = await self._ssh_session(endpoint.via, now=now) if endpoint.via else None
         async with self._handshakes:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import shlex
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 
@@ -33,14 +36,21 @@ CHANNELS = 8
 """Programs at once on one connection; sshd's usual limit is 10 (MaxSessions)."""
 _CHUNK_BYTES = 64 * 1024
 _CLOSE_TIMEOUT_S = 2.0
+_FULL_WAITS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+"""Waits between attempts to open a channel where the host has no place for one."""
 
 
 class SshPipes:
     """The pipes of a program behind an SSH channel."""
 
-    def __init__(self, session: SshSession, process: asyncssh.SSHClientProcess[bytes]) -> None:
+    def __init__(
+        self, session: SshSession, process: asyncssh.SSHClientProcess[bytes], mark: bytes
+    ) -> None:
         self._session = session
         self._process = process
+        self._mark = mark
+        self._group: int | None = None
+        self._heard = b""
         self._killed = False
 
     async def send(self, data: bytes) -> None:
@@ -64,8 +74,21 @@ class SshPipes:
         return await self._read(self._process.stdout)
 
     async def receive_error(self) -> bytes:
-        """Return the next bytes of stderr."""
-        return await self._read(self._process.stderr)
+        """Return the next bytes of stderr, without the line that tells the process group."""
+        data = await self._read(self._process.stderr)
+        if self._group is not None:
+            return data
+        self._heard += data
+        before, mark, rest = self._heard.partition(self._mark)
+        number, end, rest = rest.partition(b"\n")
+        if mark and end:
+            self._group = int(number)
+            data = before + rest or await self._read(self._process.stderr)
+        elif data and len(self._heard) < _CHUNK_BYTES:
+            data = await self.receive_error()
+        else:
+            data, self._heard = self._heard, b""
+        return data
 
     async def exit_status(self) -> int:
         """Wait for the end; no exit status means that nobody knows how it ended."""
@@ -81,11 +104,12 @@ class SshPipes:
         raise link_lost(self._session.host_name, None)
 
     def kill(self) -> None:
-        """Ask the host to kill the program's process group, and close the channel."""
+        """Kill the program's process group on the host, and close the channel."""
         self._killed = True
-        with contextlib.suppress(OSError):
-            self._process.send_signal("KILL")
         self._process.channel.abort()
+        if self._group is not None and self._process.exit_status is None:
+            self._session.kill_group(self._group)
+            self._group = None
 
     async def close(self) -> None:
         """Close the channel; its place is free again when the host has closed it too."""
@@ -144,22 +168,27 @@ class SshSession(PipedSession):
     async def start(self, argv: tuple[str, ...]) -> SshPipes:
         """Start a program with open pipes; waits while eight others have theirs open."""
         await self._places.acquire()
+        mark = f"group-{secrets.token_hex(8)}-"
+        script = f'printf "{mark}%s\\n" $$ >&2; exec "$@"'
         try:
             self.check()
             with link_faults(self._host_name):
-                process = await self._connection.create_process(
-                    f"exec {shlex.join(argv)}", encoding=None
-                )
+                process = await self._create(shlex.join(("sh", "-c", script, "sh", *argv)))
         except BaseException:
             self._places.release()
             raise
-        return SshPipes(self, process)
+        return SshPipes(self, process, mark.encode())
+
+    def kill_group(self, group: int) -> None:
+        """Kill a process group over a channel of its own.
+
+        sshd before 10.0 takes no signal for a user that is root, so that it has to be a command.
+        """
+        self._keep_going(self._kill_group(group))
 
     def retire(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
         """Free a channel's place when the host has closed the channel."""
-        task = asyncio.create_task(self._free_place(process))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._keep_going(self._free_place(process))
 
     async def forward(self, remote_host: str, remote_port: int, local_port: int = 0) -> Forward:
         """Bring an address of the host's side to a port on 127.0.0.1 here."""
@@ -184,6 +213,8 @@ class SshSession(PipedSession):
         for relay in self._relays:
             await relay.close()
         self._relays.clear()
+        if self._retiring:
+            await asyncio.wait(self._retiring, timeout=_CLOSE_TIMEOUT_S)
         self._connection.close()
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
@@ -191,6 +222,27 @@ class SshSession(PipedSession):
         except TimeoutError:
             self._connection.abort()
         await asyncio.gather(*self._retiring, return_exceptions=True)
+
+    def _keep_going(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let work go on beside the caller; `close` waits for it."""
+        task = asyncio.create_task(work)
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _create(self, line: str) -> asyncssh.SSHClientProcess[bytes]:
+        """Open a channel; sshd counts a program for a moment after it has closed its channel."""
+        for wait_s in _FULL_WAITS_S:
+            try:
+                return await self._connection.create_process(f"exec {line}", encoding=None)
+            except asyncssh.ChannelOpenError:
+                self.check()
+                await asyncio.sleep(wait_s)
+        return await self._connection.create_process(f"exec {line}", encoding=None)
+
+    async def _kill_group(self, group: int) -> None:
+        # A program of root's, started by sudo, cannot be killed so; nor can one behind a dead link.
+        with contextlib.suppress(asyncssh.Error, OSError):
+            await self._connection.run(f"exec sh -c 'kill -s KILL -- -{group}'", encoding=None)
 
     async def _free_place(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
         try:

@@ -135,9 +135,9 @@ async def test_the_ninth_program_waits(server: Server, session: SshSession) -> N
         ninth = group.create_task(session.run(Command(("echo", "ninth"))))
         done, _ = await asyncio.wait({ninth}, timeout=0.3)
         assert not done
+        assert server.channels_most == CHANNELS
         stop.set()
         assert (await ninth).stdout == b"ninth\n"
-    assert server.channels_most == CHANNELS
 
 
 async def test_places_come_back_after_every_kind_of_end(

@@ -14,8 +14,7 @@ from aiconsole.errors import HostError
 from aiconsole.fleet.facts import Facts, Listener, read_facts
 from aiconsole.fleet.facts_parse import parse_facts
 from aiconsole.fleet.listeners import parse_listeners
-from aiconsole.session.command import Command, Completed
-from aiconsole.session.local import LocalSession
+from aiconsole.session.local import LocalPipes, LocalSession
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "facts"
 
@@ -196,8 +195,9 @@ async def test_this_machine_tells_what_it_is() -> None:
 class Appliance(LocalSession):
     """A host whose login shell is no shell."""
 
-    async def run(self, command: Command) -> Completed:
-        return Completed(command, 1, (FIXTURES / "garbage.txt").read_bytes(), b"\x1b[31mno", 0.1)
+    async def start(self, argv: tuple[str, ...]) -> LocalPipes:
+        script = 'cat >/dev/null; cat "$1"; printf "\\033[31mno" >&2; exit 1'
+        return await super().start(("sh", "-c", script, "sh", str(FIXTURES / "garbage.txt")))
 
 
 async def test_a_host_that_is_none_is_an_error_without_its_escapes() -> None:
