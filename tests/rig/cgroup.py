@@ -19,8 +19,10 @@ def group(*names: str) -> Path:
 def processes(path: Path) -> list[int]:
     """Ids of all processes in the group and the groups below it."""
     found: list[int] = []
-    for listing in path.rglob("cgroup.procs"):
+    # os.walk, as groups come and go meanwhile: pathlib would raise at one that has gone.
+    for directory, _, _ in os.walk(path):
         try:
+            listing = Path(directory, "cgroup.procs")
             found += [int(line) for line in listing.read_text().split()]
         except OSError:  # the group went away between the listing and the reading
             continue
