@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from aiconsole import __version__
 from aiconsole.onhost.inferd import cpu
 from aiconsole.onhost.inferd.admission import Admission
 from aiconsole.onhost.inferd.audit import Audit
@@ -46,7 +46,7 @@ class Gateway:
         self.audit = Audit.stdout(self.metrics.audit_dropped.inc)
         self.admission = Admission(settings.limits.running or 1, settings.limits.queue)
         self.lifelines: set[Lifeline] = set()
-        self.version = _version()
+        self.version = __version__
         self._publish()
 
     def resize(self) -> None:
@@ -133,11 +133,3 @@ class Gateway:
 
     def _engine_is(self, state: str) -> bool:
         return self.engine.status().state == state
-
-
-def _version() -> str:
-    """Version of aiconsole; layers carry its metadata, a bare source tree does not."""
-    try:
-        return version("aiconsole")
-    except PackageNotFoundError:
-        return "unknown"
