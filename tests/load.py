@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -208,11 +208,13 @@ class LoadProcess:
 
 @contextlib.contextmanager
 def load_process(
-    host: str, port: int, clients: int = 50, keep_alive: float = 0.5
+    host: str, port: int, clients: int = 50, keep_alive: float = 0.5, headers: Sequence[str] = ()
 ) -> Iterator[LoadProcess]:
     """Load an address while the context lasts; the report is there after it."""
     argv = [sys.executable, "-m", "tests.load", host, str(port), "--clients", str(clients),
             "--keep-alive", str(keep_alive)]  # fmt: skip
+    for header in headers:
+        argv += ["--header", header]
     root = Path(__file__).resolve().parents[1]
     with subprocess.Popen(
         argv, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

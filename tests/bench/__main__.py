@@ -24,6 +24,7 @@ def main(names: list[str]) -> int:
     print(f"# {_machine()}, Python {platform.python_version()}")
     for name in names or BENCHES:
         print(f"\n## {name}", flush=True)
+        sys.argv[1:] = []  # a bench that takes arguments is run as a module of its own
         importlib.import_module(f"tests.bench.{name}").main()
     return 0
 
