@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -12,24 +13,52 @@ import typer
 from typer.core import TyperGroup
 
 from aiconsole import __version__
+from aiconsole.cli.mistake import quiet_libraries, tell_mistake
 from aiconsole.cli.output import print_error
 from aiconsole.errors import AiconsoleError
 
-COMMANDS: dict[str, str] = {
-    "up": "aiconsole.cli.local:up",
-    "down": "aiconsole.cli.local:down",
-    "hosts": "aiconsole.cli.hosts:app",
-    "deploy": "aiconsole.cli.operate:deploy",
-    "restart": "aiconsole.cli.operate:restart",
-    "rollback": "aiconsole.cli.operate:rollback",
-    "stop": "aiconsole.cli.operate:stop",
-    "start": "aiconsole.cli.operate:start",
-    "status": "aiconsole.cli.status:status",
-    "releases": "aiconsole.cli.status:releases",
-    "runs": "aiconsole.cli.runs:app",
-    "forward": "aiconsole.cli.forward:forward",
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command of the root, known without its module."""
+
+    target: str
+    """`module:attribute` of its function, or of the typer app of a group."""
+    help: str
+    """The first sentence of the function's docstring, or the help of the group."""
+
+
+COMMANDS: dict[str, Entry] = {
+    "up": Entry(
+        "aiconsole.cli.local:up",
+        "Serve on this machine, wait for a real answer, and open the console on it.",
+    ),
+    "down": Entry(
+        "aiconsole.cli.local:down", "Finish the requests at work on this machine, then stop."
+    ),
+    "hosts": Entry("aiconsole.cli.hosts:app", "The machines of the fleet."),
+    "deploy": Entry(
+        "aiconsole.cli.operate:deploy", "Bring hosts to an inference service that answers."
+    ),
+    "restart": Entry(
+        "aiconsole.cli.operate:restart", "Restart the service without losing a request."
+    ),
+    "rollback": Entry("aiconsole.cli.operate:rollback", "Serve with an earlier release again."),
+    "stop": Entry(
+        "aiconsole.cli.operate:stop", "Finish the requests at work, then stop the service."
+    ),
+    "start": Entry("aiconsole.cli.operate:start", "Start the service that was stopped."),
+    "status": Entry("aiconsole.cli.status:status", "Show the service of hosts."),
+    "releases": Entry(
+        "aiconsole.cli.status:releases",
+        "List the releases on a host: what it serves, and what it can go back to.",
+    ),
+    "runs": Entry("aiconsole.cli.runs:app", "What was done to a host: list, attach, cancel."),
+    "forward": Entry(
+        "aiconsole.cli.forward:forward", "Bring a host's service to a local port, until Ctrl-C."
+    ),
 }
-"""Each command's function, or the typer app of a group, in the order of the help."""
+"""In the order of the help."""
 
 INTERRUPTED = 130
 
@@ -41,13 +70,18 @@ class LazyGroup(TyperGroup):
         """Names in the order of the table."""
         return list(COMMANDS)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the table as it is: no module is imported for the help of the root."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import the command's module; None for an unknown name."""
         if cmd_name not in COMMANDS:
             # Filled for the suggestion that typer makes for a mistyped name.
             self.commands = dict.fromkeys(COMMANDS, typer.main.get_command(app))
             return None
-        module, attribute = COMMANDS[cmd_name].split(":")
+        module, attribute = COMMANDS[cmd_name].target.split(":")
         found = getattr(import_module(module), attribute)
         group = found if isinstance(found, typer.Typer) else _single(found)
         command = typer.main.get_command(group)
@@ -94,11 +128,12 @@ def root(
     if context.invoked_subcommand is None:
         # Late, so that no other command pays for the screen's libraries.
         screen = import_module("aiconsole.cli.screen")
-        screen.open_screen()
+        raise typer.Exit(screen.open_screen())
 
 
 def main() -> None:
     """Run the command line and exit with 0 (fine), 1 (warning or refused) or 2 (failed)."""
+    quiet_libraries()
     try:
         typer.main.get_command(app).main(prog_name="aiconsole")
     except AiconsoleError as error:
@@ -106,3 +141,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the edge: nothing above could tell it
+        tell_mistake(error, as_json="--json" in sys.argv)
+        sys.exit(AiconsoleError.exit_code)

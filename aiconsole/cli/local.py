@@ -18,6 +18,7 @@ from aiconsole.control.options import DeployOptions, RestartOptions, service_url
 from aiconsole.control.release import model_of
 from aiconsole.fleet.host import LOCALHOST
 from aiconsole.services import Services, open_services
+from aiconsole.visible import visible
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line; opens no screen.")]
 NoScreen = Annotated[bool, typer.Option("--no-screen", help="Do not open the console.")]
@@ -36,7 +37,7 @@ def up(
     if code or as_json or no_screen or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise typer.Exit(code)
     # Late, so that no other command pays for the screen's libraries.
-    import_module("aiconsole.cli.screen").open_screen()
+    raise typer.Exit(import_module("aiconsole.cli.screen").open_screen())
 
 
 def down(as_json: Json = False) -> None:
@@ -60,7 +61,7 @@ async def _how_to_ask(services: Services) -> str:
     model = model_of(status, status.service.release_id).name
     answer = await ask_service(url, model)
     return (
-        f"\n{model} answers on {url}\n\n  {QUESTION}\n  {answer}\n\n"
+        f"\n{visible(model)} answers on {url}\n\n  {QUESTION}\n  {answer}\n\n"
         f"Ask it yourself:\n\n{curl_line(url, model)}\n"
     )
 

@@ -25,7 +25,10 @@ def status(
     hosts: Annotated[list[str] | None, typer.Argument(help="Default: the whole fleet.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the service of hosts; exits 1 where one is not ready, 2 where one is out of reach."""
+    """Show the service of hosts.
+
+    Exits 1 where one is not ready, 2 where one is out of reach.
+    """
     raise typer.Exit(asyncio.run(_status(hosts or ["*"], as_json)))
 
 
@@ -108,6 +111,9 @@ async def _releases(name: str, as_json: bool) -> None:
     if as_json:
         for document in host_status.releases:
             print_json({**document, "mark": marks.get(str(document.get("id")), "")})
+        return
+    if not host_status.releases:
+        print(f"{name} has no release yet")
         return
     rows = [
         (

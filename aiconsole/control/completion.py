@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
-
 from aiconsole.errors import CommandError
 from aiconsole.visible import visible
 
@@ -19,6 +17,9 @@ async def ask_service(url: str, model: str) -> str:
     Raises:
         CommandError: Nobody answers there, or not with a completion.
     """
+    # Late: one command of many asks, and httpx brings a drawing library where it finds one.
+    import httpx
+
     body = {
         "model": model,
         "messages": [{"role": "user", "content": QUESTION}],
