@@ -49,6 +49,15 @@ class ModelFile:
         return self.weights_memory_bytes + self.kv_bytes_per_token * context_tokens
 
 
+async def refuse_unservable(path: Path) -> None:
+    """Read the header of a GGUF file, which takes no time, and nothing more.
+
+    Raises:
+        ModelError: Missing, not a readable file, not a GGUF, or truncated.
+    """
+    await asyncio.to_thread(_look, path)
+
+
 async def inspect_model(
     path: Path,
     *,
@@ -119,11 +128,11 @@ def _look(given: Path) -> tuple[Path, Header, int]:
         raise ModelError(
             f"{path.name} is not complete", f"{path}: {error}", "Download it again"
         ) from error
-    _refuse_unservable(path, header)
+    _refuse_parts(path, header)
     return path, header, status.st_size
 
 
-def _refuse_unservable(path: Path, header: Header) -> None:
+def _refuse_parts(path: Path, header: Header) -> None:
     if not header.values.get("general.architecture") or not header.tensor_count:
         raise ModelError(
             f"{path.name} holds no model",

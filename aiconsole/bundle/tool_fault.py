@@ -37,6 +37,8 @@ def error_of_fault(fault: Any, host: str) -> AiconsoleError:
     code, text, hint = (visible(str(given.get(key, ""))) for key in ("code", "text", "hint"))
     if code == "busy":
         return _busy(given, host, text, hint)
+    if code == "not-found":
+        hint = hint or f"aiconsole runs list {host}"
     shape, title = _TITLES.get(code, _TITLES["internal"])
     return shape(title.format(host=host), text, hint)
 

@@ -13,6 +13,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aiconsole.errors import NotConfirmedError
 from aiconsole.question import Answer, Ask, Question
 from aiconsole.secret import Secret
 from aiconsole.visible import visible, visible_lines
@@ -22,7 +23,7 @@ _LINE_BYTES = 4096
 
 async def ask_terminal(question: Question) -> Answer:
     """Ask on the terminal; None where there is none, or where the operator ended the input."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _is_terminal():
         return None
     _tell(visible(question.title) + "\n")
     for line in visible_lines(question.detail):
@@ -39,6 +40,21 @@ async def ask_terminal(question: Question) -> Answer:
             return await _choose(question.choices)
 
 
+async def ask_operator(question: Question) -> Answer:
+    """Ask on the terminal before something changes; without one that is refused, with the way on.
+
+    Raises:
+        NotConfirmedError: It is a change, and nobody can be asked.
+    """
+    if question.kind == "confirm" and question.danger and not _is_terminal():
+        raise NotConfirmedError(
+            "Nobody can be asked here",
+            question.title,
+            "answer that on a terminal, or give --yes",
+        )
+    return await ask_terminal(question)
+
+
 def asking(yes: bool) -> Ask:
     """Return the `Ask` of a command: `--yes` answers confirmations, never secrets or names.
 
@@ -49,9 +65,13 @@ def asking(yes: bool) -> Ask:
     async def ask(question: Question) -> Answer:
         if yes and question.kind == "confirm":
             return True
-        return await ask_terminal(question)
+        return await ask_operator(question)
 
     return ask
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 async def _confirm(question: Question) -> bool | None:

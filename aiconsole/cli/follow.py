@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 from aiconsole.cli.render import JsonRenderer, LineRenderer
 from aiconsole.control.events import Event, Result, RunAdvanced
+from aiconsole.visible import visible
 
 
 async def follow_events(
@@ -30,8 +31,8 @@ async def follow_events(
         for host, run_id in at_work.items():
             print(
                 f"\nThe run on {host} goes on by itself.\n"
-                f"  → watch it: aiconsole runs attach {host} {run_id}\n"
-                f"  → stop it:  aiconsole runs cancel {host} {run_id}",
+                f"  → watch it: aiconsole runs attach {host} {visible(run_id)}\n"
+                f"  → stop it:  aiconsole runs cancel {host} {visible(run_id)}",
                 file=sys.stderr,
             )
         raise

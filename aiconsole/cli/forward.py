@@ -17,6 +17,7 @@ from aiconsole.errors import HostError, NotFoundError
 from aiconsole.fleet.host import Host
 from aiconsole.services import Services, open_services
 from aiconsole.session.protocol import Forward, Session
+from aiconsole.visible import visible
 
 _LOOK_S = 2.0
 """How often the line is looked after."""
@@ -64,4 +65,4 @@ async def _look_after(
             session, opened = current, await current.forward(*address, port)
             print(f"the line to {host.name} is back", file=sys.stderr, flush=True)
         except HostError as error:
-            print(f"{error}; trying again", file=sys.stderr, flush=True)
+            print(f"{visible(str(error))}; trying again", file=sys.stderr, flush=True)

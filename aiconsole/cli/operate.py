@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from aiconsole.cli.ask import ask_terminal
+from aiconsole.cli.ask import ask_operator, ask_terminal
 from aiconsole.cli.follow import follow_events
 from aiconsole.control.events import Event
 from aiconsole.control.options import DeployOptions, RestartOptions
@@ -53,7 +53,7 @@ def deploy(
         model=model, model_name=model_name, listen=listen, slots=slots, context_tokens=context,
         drain_timeout_s=drain, plan_only=plan, yes=yes, batch=batch,
     )  # fmt: skip
-    _operate(hosts, as_json, lambda s, chosen: s.operations.deploy(chosen, options, ask_terminal))
+    _operate(hosts, as_json, lambda s, chosen: s.operations.deploy(chosen, options, ask_operator))
 
 
 def restart(
@@ -65,7 +65,7 @@ def restart(
 ) -> None:
     """Restart the service without losing a request."""
     options = RestartOptions(drain_timeout_s=drain, plan_only=plan, yes=yes)
-    _operate(hosts, as_json, lambda s, chosen: s.operations.restart(chosen, options, ask_terminal))
+    _operate(hosts, as_json, lambda s, chosen: s.operations.restart(chosen, options, ask_operator))
 
 
 def rollback(
@@ -79,7 +79,7 @@ def rollback(
     """Serve with an earlier release again."""
     options = RestartOptions(release, drain_timeout_s=drain, plan_only=plan, yes=yes)
     _operate(
-        [host], as_json, lambda s, chosen: s.operations.rollback(chosen, options, ask_terminal)
+        [host], as_json, lambda s, chosen: s.operations.rollback(chosen, options, ask_operator)
     )
 
 
@@ -92,13 +92,13 @@ def stop(
 ) -> None:
     """Finish the requests at work, then stop the service."""
     options = RestartOptions(drain_timeout_s=drain, plan_only=plan, yes=yes)
-    _operate(hosts, as_json, lambda s, chosen: s.operations.stop(chosen, options, ask_terminal))
+    _operate(hosts, as_json, lambda s, chosen: s.operations.stop(chosen, options, ask_operator))
 
 
 def start(hosts: Hosts, plan: PlanOnly = False, yes: Yes = False, as_json: Json = False) -> None:
     """Start the service that was stopped."""
     options = RestartOptions(plan_only=plan, yes=yes)
-    _operate(hosts, as_json, lambda s, chosen: s.operations.start(chosen, options, ask_terminal))
+    _operate(hosts, as_json, lambda s, chosen: s.operations.start(chosen, options, ask_operator))
 
 
 def _operate(selectors: list[str], as_json: bool, stream: Stream) -> None:

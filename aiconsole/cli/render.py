@@ -40,7 +40,7 @@ _ENDS = {
     "failed": "failed, nothing was changed",
     "refused": "nothing was changed",
     "skipped": "skipped",
-    "unknown": "unknown: the run goes on or undoes itself on the host",
+    "unknown": "unknown",
 }
 
 
@@ -95,13 +95,18 @@ class LineRenderer:
                 self._line(event.host, f"link     {event.state}: {visible(event.text)}")
             case Busy():
                 who = visible(event.run.operator)
-                self._line(event.host, f"busy     {who} runs {event.run.run_id}")
+                self._line(event.host, f"busy     {who} runs {visible(event.run.run_id)}")
             case Result():
                 self._result(event)
 
     def _plan(self, ready: PlanReady) -> None:
         host = ready.host
         self._line(host, f"plan     {visible(ready.plan.title)}  (run {ready.plan.run_id})")
+        if problems := [check for check in ready.report.steps if check.problem]:
+            titles = {step.id: step.title for step in ready.plan.steps}
+            for check in problems:
+                self._line(host, f"  ✗ {visible(titles[check.step_id])}: {visible(check.problem)}")
+            return
         unchanged = 0
         for step, check in zip(ready.plan.steps, ready.report.steps, strict=True):
             self._titles[host, step.id] = step.title
@@ -110,10 +115,11 @@ class LineRenderer:
             if check.change == "none":
                 unchanged += 1
                 continue
-            self._line(host, f"  {_MARKS[check.change]} {step.title}{_note(check)}")
+            self._line(host, f"  {_MARKS[check.change]} {visible(step.title)}{_note(check)}")
             self._diff(host, check.diff)
         if unchanged and not self._brief:
-            self._line(host, f"  = {unchanged} steps find nothing to change")
+            steps = "1 step finds" if unchanged == 1 else f"{unchanged} steps find"
+            self._line(host, f"  = {steps} nothing to change")
         if ready.upload_bytes:
             self._line(host, f"  {bytes_text(ready.upload_bytes)} to send")
         for note in ready.notes:
@@ -151,8 +157,7 @@ class LineRenderer:
 
     def _result(self, result: Result) -> None:
         host = result.host
-        took = f" in {seconds_text(result.elapsed_s)}" if result.elapsed_s else ""
-        self._line(host, f"{_ENDS[result.outcome]}{took}")
+        self._line(host, _end_line(result))
         if result.error:
             self._error(host, result.error)
         for row in result.log:
@@ -169,7 +174,6 @@ class LineRenderer:
                 self._line(host, f"inferd answers on {result.url}")
 
     def _error(self, host: str, error: AiconsoleError) -> None:
-        self._line(host, f"  {visible(error.title)}")
         for mark, text in ((" ", error.detail), ("→", error.hint)):
             for row in visible_lines(text):
                 self._line(host, f"  {mark} {row}")
@@ -213,6 +217,15 @@ def _event_fields(event: Event) -> dict[str, Any]:
     fields["error"] = event.error.as_json() if event.error else None
     fields["client_key"] = event.client_key.reveal() if event.client_key else None
     return fields
+
+
+def _end_line(result: Result) -> str:
+    """How it ended and why, on one line."""
+    took = f" in {seconds_text(result.elapsed_s)}" if result.elapsed_s else ""
+    why = result.error.title if result.error else ""
+    if result.outcome == "skipped":
+        why = result.title
+    return f"{_ENDS[result.outcome]}{took}" + (f": {visible(why)}" if why else "")
 
 
 def _swap_line(tally: SwapTally) -> str:

@@ -17,6 +17,7 @@ from aiconsole.onhost.wire import RunSummary, to_json
 from aiconsole.question import Question
 from aiconsole.services import Services, open_services
 from aiconsole.units import seconds_text
+from aiconsole.visible import visible
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -60,6 +61,9 @@ async def _list(name: str, as_json: bool) -> None:
         for run in runs:
             print_json(to_json(run))
         return
+    if not runs:
+        print(f"{name} remembers no run")
+        return
     print_table(("RUN", "STARTED", "TOOK", "OUTCOME", "BY", "TITLE"), map(_row, runs))
 
 
@@ -87,7 +91,8 @@ async def _cancel(name: str, run_id: str, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json({"cancelled": run_id})
     else:
-        print(f"asked {name} to cancel {run_id}; watch it: aiconsole runs attach {name} {run_id}")
+        print(f"asked {name} to cancel {visible(run_id)}")
+        print(f"  → watch it: aiconsole runs attach {name} {visible(run_id)}")
 
 
 async def _newest(services: Services, host: Host) -> RunSummary:

@@ -32,7 +32,7 @@ async def in_batches(hosts: Sequence[Host], size: int, one: OneHost) -> AsyncGen
                 task.add_done_callback(news.put_nowait)
             if waiting and stopped_by:
                 host = waiting.pop(0)
-                yield Result(host.name, "skipped", f"Skipped because {stopped_by} failed")
+                yield Result(host.name, "skipped", f"{stopped_by} did not end well")
                 continue
             item = await news.get()
             if isinstance(item, asyncio.Task):

@@ -12,7 +12,7 @@ from pathlib import Path
 from aiconsole.bundle.builtin import BUILTIN, inspect_builtin
 from aiconsole.bundle.layer import Layer, build_layer
 from aiconsole.bundle.layer_set import SERVICE_LAYERS
-from aiconsole.bundle.model import inspect_model
+from aiconsole.bundle.model import inspect_model, refuse_unservable
 from aiconsole.bundle.platform import Platform
 from aiconsole.control.carry_out import Job, carry_out
 from aiconsole.control.events import Event, PhaseStarted, PlanReady, Progress, Result
@@ -65,6 +65,7 @@ async def deploy_host(
     Raises:
         AiconsoleError: It ended before a run began; nothing was changed on the host.
     """
+    await _refuse_bad_choices(options)
     yield PhaseStarted(host.name, "connect", f"Connect to {host.endpoint}")
     await pool.session(host)
     yield PhaseStarted(host.name, "inspect", "Read what the host is and holds")
@@ -94,12 +95,19 @@ async def deploy_host(
             yield event
 
 
+async def _refuse_bad_choices(options: DeployOptions) -> None:
+    """Look at what the operator chose before any host is asked for anything."""
+    if options.listen:
+        parse_address(options.listen)
+    if options.model is not None:
+        await refuse_unservable(options.model)
+
+
 async def _want(options: DeployOptions, seen: Inspection, tell: Tell) -> Wanted:
     """Decide what to serve: what was asked for, else what the host serves, else the built-in."""
     served = served_choices(seen.status)
     service = served[1] if served else ServiceChoice()
     address = options.listen or seen.status.service.address or DEFAULT_ADDRESS
-    parse_address(address)
     service = ServiceChoice(
         slots=options.slots or service.slots,
         context_tokens=options.context_tokens or service.context_tokens,

@@ -43,14 +43,14 @@ def parse_address(text: str) -> tuple[str, int]:
     host = host.strip("[]") or "0.0.0.0"  # noqa: S104 - an empty address means every one
     try:
         ipaddress.ip_address(host)
-        number = int(port) if colon else 0
+        number = int(port) if colon and port.isascii() and port.isdecimal() else 0
     except ValueError:
         number = 0
     if not 0 < number < 65536:
         raise SettingsError(
-            "Not an address to listen on",
-            f"got {text!r}",
-            "give an IP address and a port, such as 127.0.0.1:8480 or 0.0.0.0:8480",
+            f"{text or 'an empty text'} is not an address to listen on",
+            "expected an IP address and a port",
+            "for example 127.0.0.1:8480, or 0.0.0.0:8480 for every address of the host",
         )
     return host, number
 

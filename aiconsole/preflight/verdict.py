@@ -25,7 +25,7 @@ class Verdict:
 
 
 def refuse_failures(host: str, verdicts: Iterable[Verdict]) -> None:
-    """Raise the failures as one error; the first one leads.
+    """Raise the failures as one error, each on a line of its own.
 
     Raises:
         PreflightError: At least one check failed.
@@ -34,8 +34,8 @@ def refuse_failures(host: str, verdicts: Iterable[Verdict]) -> None:
     if failed:
         raise PreflightError(
             f"{host} is not ready for this",
-            "; ".join(verdict.text for verdict in failed),
-            next((verdict.hint for verdict in failed if verdict.hint), ""),
+            "\n".join(verdict.text for verdict in failed),
+            "\n".join(verdict.hint for verdict in failed if verdict.hint),
         )
 
 

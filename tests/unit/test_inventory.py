@@ -95,7 +95,7 @@ def test_removing(tmp_path: Path) -> None:
         ('[hosts.web1]\nruntime = "docker"\n', 2, "'auto', 'systemd' or 'keeper'"),
         ('[hosts.web1]\ngroups = "gpu"\n', 2, "valid array"),
         ("[hosts.web1]\nport = \n", 2, ""),
-        ('[hosts.web1]\n[hosts."a b"]\n', 2, "'a b'"),
+        ('[hosts.web1]\n[hosts."a b"]\n', 2, "a b cannot be the name"),
         ("[host.web1]\n", 1, "host is not known here"),
         ("[hosts.web1]\n[hosts.web1]\n", 2, "already exists"),
         ('hosts = "web1"\n', 1, "a table"),
