@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
@@ -68,6 +69,10 @@ class ConsoleApp(App[None]):
         first_host: str = "",
     ) -> None:
         super().__init__()
+        if self.no_color:
+            # Textual would send shades of grey; NO_COLOR means none.
+            self._filters = [kept for kept in self._filters if not isinstance(kept, Monochrome)]
+            self._filters.append(NoColor())
         if ascii_only:
             self._filters.append(AsciiFilter())
         self.ascii_only = ascii_only
@@ -109,7 +114,9 @@ class ConsoleApp(App[None]):
 
     def run_command(self, command: Command, words: tuple[str, ...]) -> None:
         """The one way into a command, from a key, the palette or a typed line."""
-        if not words and (reason := command.refusal(self.desk)):
+        # Words name the hosts themselves: what is chosen on the screen does not matter then.
+        refusal = command.refusal_always if words else command.refusal
+        if reason := refusal(self.desk):
             self.refuse(f"Cannot {command.label_in(self.desk.view_name)} now", reason)
             return
         try:

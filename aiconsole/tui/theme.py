@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 VARIABLES: dict[str, str] = {
     "quiet": "#7d8a94",
@@ -71,7 +71,8 @@ TERMINAL = Theme(
     warning="ansi_yellow",
     error="ansi_red",
     dark=True,
-    variables=VARIABLES
+    variables=BUILTIN_THEMES["ansi-dark"].variables
+    | VARIABLES
     | {
         "quiet": "ansi_bright_black", "rule": "ansi_bright_black", "bar": "ansi_default",
         "cursor-back": "ansi_default", "cursor-text": "reverse",

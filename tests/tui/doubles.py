@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aiconsole.services import Services
 
 GIB = 2**30
+NOW_S = 1000.0
+"""The moment that the screen shows, by the monotonic clock that the tests hold still."""
 
 
 def frame(seq: int = 40, **inferd: Any) -> Frame:
@@ -76,7 +78,7 @@ def up(name: str, reading: Frame | None = None, age_s: float = 0.5) -> HostView:
     return HostView(
         Sample(
             name, "up", since_unix_s=time.time() - 600, frame=reading or frame(),
-            received_unix_s=time.time() - age_s, received_monotonic_s=time.monotonic() - age_s,
+            received_unix_s=time.time() - age_s, received_monotonic_s=NOW_S - age_s,
         ),
         history(),
     )  # fmt: skip
@@ -89,7 +91,7 @@ def down(name: str, reason: str = "connection refused by 10.0.0.9 port 22") -> H
 
 def fleet(*views: HostView) -> FleetSnapshot:
     """All hosts at this moment."""
-    return FleetSnapshot(views, time.time(), time.monotonic(), seq=1)
+    return FleetSnapshot(views, time.time(), NOW_S, seq=1)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from aiconsole.tui.commands.console import Console, ViewName
 
 Takes: TypeAlias = Literal["nothing", "host", "hosts", "theme", "host-release", "host-run"]
 
+READONLY = "the console was started with --readonly"
 EVERYWHERE: frozenset[ViewName] = frozenset({"fleet", "host", "operation"})
 
 
@@ -33,6 +34,8 @@ class Command:
     """What may follow its word, for completion."""
     typed_anywhere: ClassVar[bool] = True
     """False where even its word needs one of `views`."""
+    changes_hosts: ClassVar[bool] = False
+    """True where a read-only console refuses it, however it was given."""
     in_footer: ClassVar[bool] = True
     pinned: ClassVar[bool] = False
     """True where the footer must always have room for it."""
@@ -67,7 +70,11 @@ class Command:
 
     def refusal(self, console: Console) -> str:
         """Why it cannot be done now, as a sentence; empty where it can."""
-        return ""
+        return self.refusal_always(console)
+
+    def refusal_always(self, console: Console) -> str:
+        """Why it cannot be done now whatever is typed after it."""
+        return READONLY if self.changes_hosts and console.readonly else ""
 
     def run(self, console: Console, words: tuple[str, ...]) -> None:
         """Do it; `words` is what was typed after its name.

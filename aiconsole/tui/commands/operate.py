@@ -16,11 +16,12 @@ class Operate(Command):
 
     verb: ClassVar[Verb]
     views = _ON_HOSTS
+    changes_hosts = True
     takes: ClassVar[Takes] = "hosts"
 
     def refusal(self, console: Console) -> str:
         """Read-only, no host, or a host that is busy from here."""
-        return refusal_on(console, console.targets)
+        return self.refusal_always(console) or refusal_on(console, console.targets)
 
     def run(self, console: Console, words: tuple[str, ...]) -> None:
         """Begin it on the named hosts, or on the marked ones."""
@@ -30,8 +31,6 @@ class Operate(Command):
 
 def refusal_on(console: Console, hosts: tuple[str, ...]) -> str:
     """Why nothing can be changed on these hosts now."""
-    if console.readonly:
-        return "the console was started with --readonly"
     if not console.host_names:
         return "the fleet is empty: add a host with `aiconsole hosts add NAME USER@ADDRESS`"
     if not hosts:
@@ -46,7 +45,7 @@ def begin(console: Console, verb: Verb, hosts: tuple[str, ...], release_id: str 
     """Begin an operation, or say why not.
 
     Raises:
-        RefusedError: The console is read-only, or a host is busy.
+        RefusedError: No host is chosen, or one is busy.
     """
     if reason := refusal_on(console, hosts):
         raise RefusedError(f"Cannot {verb} now", reason)

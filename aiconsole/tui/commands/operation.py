@@ -22,14 +22,14 @@ class Abort(Command):
     """Ask the run that is shown to stop and to take back what it changed."""
 
     name, label, keys = "abort", "cancel", ("x",)
+    changes_hosts = True
     views = frozenset({"operation"})
     typed_anywhere = False
 
     def refusal(self, console: Console) -> str:
         """Only a run that is at work on the host can be cancelled."""
-        if console.readonly:
-            return "the console was started with --readonly"
-        return "" if console.shown_run else "no run is at work on this host"
+        idle = "" if console.shown_run else "no run is at work on this host"
+        return self.refusal_always(console) or idle
 
     def run(self, console: Console, words: tuple[str, ...]) -> None:
         """Cancel it."""

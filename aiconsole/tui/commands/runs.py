@@ -50,10 +50,7 @@ class Cancel(Command):
     """Ask a run to stop and to take back what it changed."""
 
     name, label, takes = "cancel", "cancel", "host-run"
-
-    def refusal(self, console: Console) -> str:
-        """Changes a host."""
-        return "the console was started with --readonly" if console.readonly else ""
+    changes_hosts = True
 
     def run(self, console: Console, words: tuple[str, ...]) -> None:
         """Take `HOST RUN`."""

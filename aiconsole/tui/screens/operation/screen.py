@@ -52,14 +52,15 @@ class OperationScreen(ConsoleScreen):
 
     @property
     def host_name(self) -> str:
-        """The chosen host, or the one that is at work."""
+        """The chosen host, or the one at work, or the one that failed, or the last one."""
         if self._chosen:
             return self._chosen
-        progress = self.operation.hosts.values()
-        working = (host.host for host in progress if host.result is None and host.phases)
-        names = self.operation.host_names
-        ended = [host.host for host in progress if host.result is not None]
-        return next(working, ended[-1] if ended else names[0])
+        hosts = tuple(self.operation.hosts.values())
+        working = [host.host for host in hosts if host.result is None and host.phases]
+        failed = [host.host for host in hosts if host.result and host.result.exit_code == 2]
+        ended = [host.host for host in hosts if host.result is not None]
+        candidates = (*working, *failed, *reversed(ended), *self.operation.host_names)
+        return candidates[0]
 
     @property
     def shown_run(self) -> tuple[str, str] | None:
