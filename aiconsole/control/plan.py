@@ -89,7 +89,7 @@ def deploy_steps(
         title = f"Close {state.address} to move to {address}"
         steps.append(StopStep("move", title, layout, release.service.drain_timeout_s))
     if layout.runtime == "systemd":
-        steps += _units(layout, address)
+        steps += _units(layout, address, release.service.drain_timeout_s)
     drain_timeout_s = release.service.drain_timeout_s
     steps.append(_swap(layout, release.id, address, swap, drain_timeout_s))
     steps.append(HealthStep("health", "Answer a completion", layout))
@@ -206,10 +206,10 @@ def _keys(layout: HostLayout, client_key: ClientKey) -> FileStep:
     )
 
 
-def _units(layout: HostLayout, address: str) -> list[Step]:
+def _units(layout: HostLayout, address: str, drain_timeout_s: float) -> list[Step]:
     return [
         UnitStep("slot-unit", "The slots' unit", systemd.SLOT_UNIT,
-                 systemd.slot_unit(layout, SERVICE_USER, gpu=False)),
+                 systemd.slot_unit(layout, SERVICE_USER, False, drain_timeout_s)),
         UnitStep("anchor-unit", "The socket's anchor", systemd.ANCHOR_UNIT, systemd.anchor_unit()),
         UnitStep("socket-unit", f"The socket on {address}", systemd.SOCKET_UNIT,
                  systemd.socket_unit(address), enable=True, start=True, restart_on_change=True),

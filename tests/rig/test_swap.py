@@ -200,8 +200,8 @@ def test_the_old_slot_does_not_freeze_while_the_new_one_loads(site: Operated) ->
         tally = site.swap("slow")
     assert tally.load_s >= 3.0
     assert load.report.failed == {}
-    assert load.report.longest_wait_s < tally.load_s / 2
-    assert tally.longest_wait_s < tally.load_s / 2
+    assert load.report.longest_wait_s < 0.8 * tally.load_s
+    assert tally.longest_wait_s < 0.8 * tally.load_s
 
 
 def test_held_queues_everybody_while_the_new_one_loads(site: Operated) -> None:
@@ -211,7 +211,7 @@ def test_held_queues_everybody_while_the_new_one_loads(site: Operated) -> None:
     assert load.report.failed == {}
     assert tally.requests_failed == tally.probes_failed == 0
     assert tally.longest_wait_s >= 2.0
-    assert load.report.longest_wait_s < tally.load_s + 3.0
+    assert load.report.longest_wait_s < tally.elapsed_s + 3.0
 
 
 def test_a_release_that_fails_leaves_the_old_one_serving(site: Operated) -> None:
@@ -291,6 +291,27 @@ def test_stop_closes_the_socket_and_start_opens_it(site: Operated) -> None:
     assert undone[-1].outcome == "undone"
     assert site.serving()["release_id"] == "r1"
     assert site.enabled() == [site.serving()["slot"]]
+
+
+def test_the_service_moves_to_another_address_and_back_where_that_fails(site: Operated) -> None:
+    def move(release_id: str, address: str) -> list[RunEvent]:
+        socket = UnitStep("socket", "Socket", systemd.SOCKET_UNIT, systemd.socket_unit(address),
+                          enable=True, start=True, restart_on_change=True)  # fmt: skip
+        stop = StopStep("move", "Move", LAYOUT, drain_timeout_s=20.0)
+        return site.run(stop, socket, swap_step(release_id, address=address))
+
+    events = move("bad", "0.0.0.0:8002")
+    assert events[-1].outcome == "undone", told(events)
+    assert site.serving()["release_id"] == "r1"
+    assert site.enabled() == [site.serving()["slot"]]
+    events = move("r2", "0.0.0.0:8002")
+    assert events[-1].outcome == "done", told(events)
+    with pytest.raises(ConnectionRefusedError):
+        site.serving()
+    assert json.loads(site.host.read(STATE))["address"] == "0.0.0.0:8002"
+    events = move("r1", ADDRESS)
+    assert events[-1].outcome == "done", told(events)
+    assert site.serving()["release_id"] == "r1"
 
 
 def test_the_port_of_another_program_is_named_before_the_change(site: Operated) -> None:

@@ -104,6 +104,8 @@ RestartSec=2
 LimitNOFILE=65536
 LimitMEMLOCK=infinity
 OOMPolicy=stop
+# One audit line for each request: a limit would drop errors among them.
+LogRateLimitIntervalSec=0
 UMask=0077
 
 {_HARDENING}{_GPU if gpu else _NO_GPU}

@@ -130,6 +130,22 @@ def test_a_new_keeper_takes_up_what_a_killed_one_had(
     assert get(address)["slot"] == "a"
 
 
+def test_a_keeper_that_is_told_to_end_drains_and_the_next_one_goes_on(
+    keeper: KeeperClient, address: str, release: Release, layout: HostLayout
+) -> None:
+    release()
+    keeper.listen(address)
+    keeper.start("a", 10)
+    keeper.enable("a")
+    slot, pid = keeper.slots()["a"].pid, keeper.status()["pid"]
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: not Path(f"{layout.run}/keeper.sock").exists())
+    again = ensure_keeper(layout, TOOL)  # Waits for the end of the one before.
+    assert started_at(pid) == started_at(slot) == ""
+    assert json.loads(Path(f"{layout.slot_run('a')}/tally.json").read_text())["pid"] == slot
+    until(lambda: again.slots()["a"].state == "ready")
+
+
 def test_a_slot_that_was_not_enabled_stays_away_after_a_new_start(
     keeper: KeeperClient, address: str, release: Release, layout: HostLayout
 ) -> None:

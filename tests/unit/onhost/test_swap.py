@@ -196,7 +196,6 @@ def test_held_queues_everybody_while_the_new_one_loads(host: Host) -> None:
     assert tally.requests_failed == tally.probes_failed == 0
     assert tally.load_s >= 1.5
     assert tally.longest_wait_s >= 1.0
-    assert load.report.longest_wait_s < tally.load_s + 3.0
     assert host.states() == {"a": "stopped", "b": "ready"}
 
 
