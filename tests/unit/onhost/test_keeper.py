@@ -329,6 +329,18 @@ def test_a_run_holds_its_lock_and_is_settled_after(keeper: KeeperClient, tmp_pat
     keeper.run("inferd", ["/bin/true"])
 
 
+def test_a_run_goes_on_through_an_upgrade(keeper: KeeperClient, tmp_path: Path) -> None:
+    newer, settled = tmp_path / "newer.py", tmp_path / "settled"
+    newer.symlink_to(TOOL)
+    keeper.run("inferd", ["/bin/sleep", "60"], ["/bin/touch", str(settled)])
+    keeper.upgrade(str(newer))
+    until(lambda: keeper.status()["tool"] == str(newer))
+    with pytest.raises(KeeperFault, match="a run holds inferd"):
+        keeper.run("inferd", ["/bin/true"])
+    keeper.cancel("inferd")
+    until(settled.exists)
+
+
 def test_a_run_outlives_its_keeper_and_keeps_its_lock(
     keeper: KeeperClient, layout: HostLayout
 ) -> None:
