@@ -283,7 +283,7 @@ async def test_refused(server: Server, tmp_path: Path) -> None:
 
 async def test_name_not_found(server: Server, tmp_path: Path) -> None:
     endpoint = endpoint_of(server, address="no-such-host.invalid")
-    with pytest.raises(UnreachableError, match=r"name no-such-host\.invalid of web1 was not found"):
+    with pytest.raises(UnreachableError, match=r"name no-such-host\.invalid was not found"):
         await connect(endpoint, HostKeys(tmp_path / "k"), LoginSecrets(ask_nobody))
 
 
