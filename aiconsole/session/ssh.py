@@ -182,7 +182,7 @@ class SshSession(PipedSession):
     def kill_group(self, group: int) -> None:
         """Kill a process group over a channel of its own.
 
-        sshd before 10.0 takes no signal for a user that is root, so that it has to be a command.
+        sshd takes no signal for a login as root (seen with 9.2), so that it has to be a command.
         """
         self._keep_going(self._kill_group(group))
 
