@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import replace
 
 import pytest
+import tomllib
 
 from aiconsole.control.release import (
     ModelChoice,
