@@ -37,7 +37,7 @@ from aiconsole.control.telling import Done, Tell, telling
 from aiconsole.fleet.host import Host
 from aiconsole.keys.client_key import ClientKey, new_client_key
 from aiconsole.onhost.wire import Upload
-from aiconsole.preflight.deploy import DeployNeeds, check_deploy
+from aiconsole.preflight.deploy import DeployNeeds, check_deploy, check_machine
 from aiconsole.preflight.verdict import refuse_failures, warnings
 from aiconsole.question import Ask
 from aiconsole.session.pool import Pool
@@ -70,6 +70,8 @@ async def deploy_host(
     await pool.session(host)
     yield PhaseStarted(host.name, "inspect", "Read what the host is and holds")
     seen = await inspect_host(pool, host)
+    machine = check_machine(seen.facts)
+    refuse_failures(host.name, machine)
     yield PhaseStarted(host.name, "build", "Prepare layers and model")
     async with aclosing(telling(partial(_want, options, seen))) as items:
         async for item in items:
@@ -78,7 +80,7 @@ async def deploy_host(
             else:
                 yield item
     client_key = new_client_key(f"first key of {host.name}")
-    job = _job(wanted, seen, options, client_key)
+    job = _job(wanted, seen, options, client_key, warnings(machine))
     key_is_new = False
     async with aclosing(carry_out(job, ask)) as events:
         async for event in events:
@@ -90,7 +92,7 @@ async def deploy_host(
             elif isinstance(event, Result):
                 url = service_url(wanted.address, host.endpoint.address)
                 event = replace(event, release_id=wanted.release.id, url=url)
-                if key_is_new and event.outcome == "done":
+                if key_is_new and event.outcome in ("done", "unknown"):
                     event = replace(event, client_key=client_key.key)
             yield event
 
@@ -165,7 +167,13 @@ async def _layers(seen: Inspection, tell: Tell) -> tuple[Layer, ...]:
     return tuple([await build_layer(name, platform, building) for name in SERVICE_LAYERS])
 
 
-def _job(wanted: Wanted, seen: Inspection, options: DeployOptions, client_key: ClientKey) -> Job:
+def _job(
+    wanted: Wanted,
+    seen: Inspection,
+    options: DeployOptions,
+    client_key: ClientKey,
+    warned: tuple[str, ...],
+) -> Job:
     """Check the host against what the release needs, and plan.
 
     Raises:
@@ -173,8 +181,7 @@ def _job(wanted: Wanted, seen: Inspection, options: DeployOptions, client_key: C
     """
     host, release, state = seen.line.host, wanted.release, seen.status.service
     needs = _needs(wanted, seen)
-    verdicts = check_deploy(seen.facts, needs)
-    refuse_failures(host.name, verdicts)
+    refuse_failures(host.name, check_deploy(seen.facts, needs))
     swap = choose_swap(release.model.memory_bytes, seen.facts.usable_memory_bytes, state)
     steps = deploy_steps(release, wanted.layers, wanted.address, swap, state, client_key)
     notes = (swap.note,) if swap.note else ()
@@ -183,7 +190,7 @@ def _job(wanted: Wanted, seen: Inspection, options: DeployOptions, client_key: C
         plan=make_plan(f"Deploy {release.id} to {host.name}", release.layout, steps),
         effect=f"Deploy {release.id} to {host.name}?",
         files=_files(wanted),
-        notes=(*notes, *warnings(verdicts)),
+        notes=(*notes, *warned),
         plan_only=options.plan_only,
         yes=options.yes,
     )

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from aiconsole.fleet.facts import Facts
 from aiconsole.onhost.wire import HostLayout
-from aiconsole.preflight.verdict import Verdict
+from aiconsole.preflight.verdict import Level, Verdict
 from aiconsole.units import bytes_text, span_text
 
 OLDEST_PYTHON = (3, 10)
@@ -39,6 +39,7 @@ class DeployNeeds:
 
 
 _Check: TypeAlias = Callable[[Facts, DeployNeeds], list[Verdict]]
+_Look: TypeAlias = Callable[[Facts], list[Verdict]]
 
 
 def check_tool(facts: Facts) -> list[Verdict]:
@@ -61,12 +62,18 @@ def check_tool(facts: Facts) -> list[Verdict]:
 
 
 def check_deploy(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
-    """Every check, failures and warnings only; an empty list is a host that is fine."""
-    checks: tuple[_Check, ...] = (_architecture, _cpu, _memory, _disk, _clock, _port)
+    """What a release asks of a host, failures only; an empty list is a host that is fine."""
+    checks: tuple[_Check, ...] = (_memory, _disk, _port)
     return [verdict for check in checks for verdict in check(facts, needs)]
 
 
-def _architecture(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
+def check_machine(facts: Facts) -> list[Verdict]:
+    """What every release asks of a host, failures and warnings; known before layers are built."""
+    checks: tuple[_Look, ...] = (_architecture, _cpu, _clock)
+    return [verdict for check in checks for verdict in check(facts)]
+
+
+def _architecture(facts: Facts) -> list[Verdict]:
     if facts.architecture not in ARCHITECTURES:
         text = f"its processor is {facts.architecture or 'unknown'}"
         return [Verdict("architecture", "fail", text, f"supported: {', '.join(ARCHITECTURES)}")]
@@ -76,7 +83,7 @@ def _architecture(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
     return []
 
 
-def _cpu(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
+def _cpu(facts: Facts) -> list[Verdict]:
     if not facts.missing_cpu_flags:
         return []
     missing = ", ".join(facts.missing_cpu_flags)
@@ -121,15 +128,14 @@ def _disk(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
     return verdicts
 
 
-def _clock(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
+def _clock(facts: Facts) -> list[Verdict]:
     off_s = abs(facts.clock_offset_s)
     if off_s <= _CLOCK_WARN_S + facts.clock_error_s:
         return []
     side = "ahead of" if facts.clock_offset_s > 0 else "behind"
     text = f"its clock is {span_text(off_s)} {side} this machine's"
-    level = "fail" if off_s > _CLOCK_FAIL_S else "warn"
-    hint = "set one of the clocks: timedatectl set-ntp true"
-    return [Verdict("clock", level, text, hint)]  # type: ignore[arg-type]
+    level: Level = "fail" if off_s > _CLOCK_FAIL_S else "warn"
+    return [Verdict("clock", level, text, "set one of the clocks: timedatectl set-ntp true")]
 
 
 def _port(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
