@@ -13,6 +13,7 @@ from aiconsole.cli.ask import ask_operator, ask_terminal
 from aiconsole.cli.follow import follow_events
 from aiconsole.control.events import Event
 from aiconsole.control.options import DeployOptions, RestartOptions
+from aiconsole.control.swap_mode import SwapWish
 from aiconsole.fleet.host import Host
 from aiconsole.fleet.select import select_hosts
 from aiconsole.services import Services, open_services
@@ -31,6 +32,10 @@ Listen = Annotated[str, typer.Option(help="address:port; beyond loopback clients
 Slots = Annotated[int, typer.Option(help="Requests that run at once; 0: by the CPUs.", min=0)]
 Context = Annotated[int, typer.Option(help="Tokens of context; 0: the model's own.", min=0)]
 Batch = Annotated[int, typer.Option(help="Hosts at work at the same time.", min=1)]
+Swap = Annotated[
+    SwapWish,
+    typer.Option(help="overlap: both slots at once; held: one after the other; auto: by memory."),
+]
 
 Stream: TypeAlias = Callable[[Services, Sequence[Host]], AsyncGenerator[Event, None]]
 
@@ -43,6 +48,7 @@ def deploy(
     slots: Slots = 0,
     context: Context = 0,
     drain: Drain = 60.0,
+    swap: Swap = "auto",
     batch: Batch = 1,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -51,7 +57,7 @@ def deploy(
     """Bring hosts to an inference service that answers."""
     options = DeployOptions(
         model=model, model_name=model_name, listen=listen, slots=slots, context_tokens=context,
-        drain_timeout_s=drain, plan_only=plan, yes=yes, batch=batch,
+        drain_timeout_s=drain, swap=swap, plan_only=plan, yes=yes, batch=batch,
     )  # fmt: skip
     _operate(hosts, as_json, lambda s, chosen: s.operations.deploy(chosen, options, ask_operator))
 
@@ -59,12 +65,13 @@ def deploy(
 def restart(
     hosts: Hosts,
     drain: Drain = 60.0,
+    swap: Swap = "auto",
     plan: PlanOnly = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Restart the service without losing a request."""
-    options = RestartOptions(drain_timeout_s=drain, plan_only=plan, yes=yes)
+    options = RestartOptions(drain_timeout_s=drain, swap=swap, plan_only=plan, yes=yes)
     _operate(hosts, as_json, lambda s, chosen: s.operations.restart(chosen, options, ask_operator))
 
 
@@ -72,12 +79,13 @@ def rollback(
     host: OneHost,
     release: Annotated[str, typer.Argument(help="Default: the release before this one.")] = "",
     drain: Drain = 60.0,
+    swap: Swap = "auto",
     plan: PlanOnly = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Serve with an earlier release again."""
-    options = RestartOptions(release, drain_timeout_s=drain, plan_only=plan, yes=yes)
+    options = RestartOptions(release, drain_timeout_s=drain, swap=swap, plan_only=plan, yes=yes)
     _operate(
         [host], as_json, lambda s, chosen: s.operations.rollback(chosen, options, ask_operator)
     )

@@ -182,7 +182,8 @@ def _job(
     host, release, state = seen.line.host, wanted.release, seen.status.service
     needs = _needs(wanted, seen)
     refuse_failures(host.name, check_deploy(seen.facts, needs))
-    swap = choose_swap(release.model.memory_bytes, seen.facts.usable_memory_bytes, state)
+    available_bytes = seen.facts.usable_memory_bytes
+    swap = choose_swap(release.model.memory_bytes, available_bytes, state, options.swap)
     steps = deploy_steps(release, wanted.layers, wanted.address, swap, state, client_key)
     notes = (swap.note,) if swap.note else ()
     return Job(

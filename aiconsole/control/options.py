@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiconsole.control.swap_mode import SwapWish
 from aiconsole.errors import SettingsError
 
 DEFAULT_ADDRESS = "127.0.0.1:8480"
@@ -27,6 +28,7 @@ class DeployOptions:
     context_tokens: int = 0
     """0 takes the model's own."""
     drain_timeout_s: float = 60.0
+    swap: SwapWish = "auto"
     plan_only: bool = False
     yes: bool = False
     batch: int = 1
@@ -89,5 +91,6 @@ class RestartOptions:
     release_id: str = ""
     """For a rollback; empty takes the previous one."""
     drain_timeout_s: float = 60.0
+    swap: SwapWish = "auto"
     plan_only: bool = False
     yes: bool = False

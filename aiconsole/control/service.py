@@ -122,7 +122,8 @@ def _swap(
     force: bool,
 ) -> Act:
     model = model_of(seen.status, release_id)
-    swap = choose_swap(model.memory_bytes, seen.facts.usable_memory_bytes, seen.status.service)
+    available_bytes = seen.facts.usable_memory_bytes
+    swap = choose_swap(model.memory_bytes, available_bytes, seen.status.service, options.swap)
     steps = swap_steps(
         seen.line.layout, release_id, _address(seen), swap, options.drain_timeout_s, force=force
     )

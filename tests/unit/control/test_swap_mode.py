@@ -24,3 +24,12 @@ def test_one_copy_holds_the_socket_and_announces_the_last_load() -> None:
 def test_a_stopped_service_has_nothing_to_overlap_with() -> None:
     stopped = ServiceState(release_id="r1", wanted="stopped")
     assert choose_swap(8_000_000_000, 1, stopped).mode == "overlap"
+
+
+def test_a_wish_is_followed_and_its_price_told() -> None:
+    held = choose_swap(1_000_000_000, 8_000_000_000, RUNNING, "held")
+    assert (held.mode, held.expected_stall_s) == ("held", 4.2)
+    assert "As asked for" in held.note
+    overlap = choose_swap(8_000_000_000, 8_000_000_000, RUNNING, "overlap")
+    assert overlap.mode == "overlap"
+    assert "too small" in overlap.note
