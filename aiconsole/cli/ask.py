@@ -50,7 +50,7 @@ async def ask_operator(question: Question) -> Answer:
         raise NotConfirmedError(
             "Nobody can be asked here",
             question.title,
-            "answer that on a terminal, or give --yes",
+            "Answer that on a terminal, or give --yes",
         )
     return await ask_terminal(question)
 

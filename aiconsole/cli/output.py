@@ -32,12 +32,23 @@ def print_json(document: Any) -> None:
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows in columns that are as wide as their widest cell; text is made visible."""
+    """Print rows in columns that are as wide as their widest cell; text is made visible.
+
+    The last cell of a row that is shorter than the head reaches over the columns it leaves out.
+    """
     lines = [[visible(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    widths = [
+        max(len(line[column]) for line in lines if _has_column(line, column, len(head)))
+        for column in range(len(head))
+    ]
     for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=False))
         print("  ".join(cells).rstrip())
+
+
+def _has_column(line: Sequence[str], column: int, columns: int) -> bool:
+    """True where the cell stands in this column alone."""
+    return len(line) == columns or column < len(line) - 1
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:

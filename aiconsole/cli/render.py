@@ -26,6 +26,7 @@ from aiconsole.units import bytes_text, seconds_text
 from aiconsole.visible import visible, visible_lines
 
 _DIFF_ROWS = 24
+_NEW_FILE_ROWS = 8
 """Of one file; a plan should fit on a few screens."""
 
 _MARKS = {"none": "=", "create": "+", "change": "~", "act": ">", "unknown": "?"}
@@ -102,10 +103,8 @@ class LineRenderer:
     def _plan(self, ready: PlanReady) -> None:
         host = ready.host
         self._line(host, f"plan     {visible(ready.plan.title)}  (run {ready.plan.run_id})")
-        if problems := [check for check in ready.report.steps if check.problem]:
-            titles = {step.id: step.title for step in ready.plan.steps}
-            for check in problems:
-                self._line(host, f"  ✗ {visible(titles[check.step_id])}: {visible(check.problem)}")
+        if any(check.problem for check in ready.report.steps):
+            # The error that follows names them; the rest of the plan would only bury it.
             return
         unchanged = 0
         for step, check in zip(ready.plan.steps, ready.report.steps, strict=True):
@@ -115,8 +114,9 @@ class LineRenderer:
             if check.change == "none":
                 unchanged += 1
                 continue
+            new = check.change == "create"
             self._line(host, f"  {_MARKS[check.change]} {visible(step.title)}{_note(check)}")
-            self._diff(host, check.diff)
+            self._diff(host, check.diff, _NEW_FILE_ROWS if new else _DIFF_ROWS)
         if unchanged and not self._brief:
             steps = "1 step finds" if unchanged == 1 else f"{unchanged} steps find"
             self._line(host, f"  = {steps} nothing to change")
@@ -125,12 +125,14 @@ class LineRenderer:
         for note in ready.notes:
             self._line(host, f"  ! {visible(note)}")
 
-    def _diff(self, host: str, diff: str) -> None:
+    def _diff(self, host: str, diff: str, most_rows: int) -> None:
         rows = diff.splitlines()
-        for row in rows[:_DIFF_ROWS]:
+        # One row more is shown rather than counted.
+        shown = rows if len(rows) <= most_rows + 1 else rows[:most_rows]
+        for row in shown:
             self._line(host, f"      {visible(row)}")
-        if len(rows) > _DIFF_ROWS:
-            self._line(host, f"      … {len(rows) - _DIFF_ROWS} more lines, whole with --json")
+        if left := len(rows) - len(shown):
+            self._line(host, f"      … {left} more lines, whole with --json")
 
     def _run_event(self, host: str, event: RunEvent) -> None:
         title = self._titles.get((host, event.step_id), event.text or event.step_id)

@@ -73,7 +73,7 @@ async def _inspect(services: Services, host: Host) -> Inspection | AiconsoleErro
 
 def _row(host: Host, answer: Inspection | AiconsoleError) -> tuple[str, ...]:
     if isinstance(answer, AiconsoleError):
-        return (host.name, f"{answer.title}: {answer.detail}")
+        return (host.name, answer.title)
     service, facts = answer.status.service, answer.facts
     return (
         host.name,

@@ -51,8 +51,8 @@ def parse_address(text: str) -> tuple[str, int]:
     if not 0 < number < 65536:
         raise SettingsError(
             f"{text or 'an empty text'} is not an address to listen on",
-            "expected an IP address and a port",
-            "for example 127.0.0.1:8480, or 0.0.0.0:8480 for every address of the host",
+            "Expected is an IP address and a port",
+            "For example 127.0.0.1:8480, or 0.0.0.0:8480 for every address of the host",
         )
     return host, number
 

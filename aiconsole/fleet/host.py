@@ -81,7 +81,7 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise SettingsError(
             f"{name or 'Nothing'} cannot be the name of a host",
-            "expected letters, digits, dot, dash and underscore, at most 63, "
+            "Expected are letters, digits, dot, dash and underscore, at most 63, "
             "beginning with a letter or digit",
             "Choose a short name, and give the address beside it: "
             "aiconsole hosts add web1 root@10.0.0.5",
@@ -103,7 +103,7 @@ def parse_login(text: str) -> tuple[str, str, int]:
     if matched is None or port > 65535 or text.startswith("-"):
         raise SettingsError(
             f"{text} is not an address to log in to",
-            "expected [user@]address[:port]",
+            "Expected is [user@]address[:port]",
             "For example root@10.0.0.5, admin@web1.example.com:2222 or root@[fd00::5]:22",
         )
     return matched["user"] or "", matched["v6"] or matched["host"], port

@@ -46,7 +46,7 @@ def check_tool(facts: Facts) -> list[Verdict]:
     """What even a look at the host needs: a Python that runs the tool."""
     if facts.python_version is None:
         return [
-            Verdict("python", "fail", "there is no python3", "on the host: apt-get install python3")
+            Verdict("python", "fail", "there is no python3", "On the host: apt-get install python3")
         ]
     if facts.python_version[:2] < OLDEST_PYTHON:
         found = ".".join(map(str, facts.python_version))
@@ -55,7 +55,7 @@ def check_tool(facts: Facts) -> list[Verdict]:
                 "python",
                 "fail",
                 f"Python {found} is too old, 3.10 or newer is needed",
-                "use a release that has it (Debian 12, Ubuntu 22.04), or install a newer python3",
+                "Use a release that has it (Debian 12, Ubuntu 22.04), or install a newer python3",
             )
         ]
     return []
@@ -76,10 +76,10 @@ def check_machine(facts: Facts) -> list[Verdict]:
 def _architecture(facts: Facts) -> list[Verdict]:
     if facts.architecture not in ARCHITECTURES:
         text = f"its processor is {facts.architecture or 'unknown'}"
-        return [Verdict("architecture", "fail", text, f"supported: {', '.join(ARCHITECTURES)}")]
+        return [Verdict("architecture", "fail", text, f"Supported are {', '.join(ARCHITECTURES)}")]
     if not facts.glibc:
         text = "its C library is not glibc"
-        return [Verdict("glibc", "fail", text, "use Debian, Ubuntu or another system with glibc")]
+        return [Verdict("glibc", "fail", text, "Use Debian, Ubuntu or another system with glibc")]
     return []
 
 
@@ -87,7 +87,7 @@ def _cpu(facts: Facts) -> list[Verdict]:
     if not facts.missing_cpu_flags:
         return []
     missing = ", ".join(facts.missing_cpu_flags)
-    hint = "on a virtual machine set the CPU type to `host`; the engine is built for AVX2"
+    hint = "On a virtual machine set the CPU type to `host`; the engine is built for AVX2"
     return [Verdict("cpu", "fail", f"the processor lacks {missing}", hint)]
 
 
@@ -99,7 +99,7 @@ def _memory(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
         f"the model needs {bytes_text(needs.memory_bytes)} of memory, the host has "
         + bytes_text(total)
     )
-    return [Verdict("memory", "fail", text, "take a smaller model or a stronger quantisation")]
+    return [Verdict("memory", "fail", text, "Take a smaller model or a stronger quantisation")]
 
 
 def _disk(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
@@ -115,7 +115,9 @@ def _disk(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
             continue
         if space.read_only:
             text = f"{space.mount} is mounted read-only"
-            verdicts.append(Verdict("read-only", "fail", text, "remount it, and look into why"))
+            verdicts.append(
+                Verdict("read-only", "fail", text, "Remount it writable, and look into why")
+            )
             continue
         wanted[space.mount] = wanted.get(space.mount, 0) + size_bytes
         needed = wanted[space.mount] + _SPARE_BYTES
@@ -124,7 +126,7 @@ def _disk(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
                 f"needs {bytes_text(needed)} on {space.mount}, "
                 f"{bytes_text(space.free_bytes)} are free"
             )
-            verdicts.append(Verdict("disk", "fail", text, "free space, or take a smaller model"))
+            verdicts.append(Verdict("disk", "fail", text, "Free space, or take a smaller model"))
     return verdicts
 
 
@@ -135,7 +137,7 @@ def _clock(facts: Facts) -> list[Verdict]:
     side = "ahead of" if facts.clock_offset_s > 0 else "behind"
     text = f"its clock is {span_text(off_s)} {side} this machine's"
     level: Level = "fail" if off_s > _CLOCK_FAIL_S else "warn"
-    return [Verdict("clock", level, text, "set one of the clocks: timedatectl set-ntp true")]
+    return [Verdict("clock", level, text, "Set one of the clocks: timedatectl set-ntp true")]
 
 
 def _port(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
@@ -144,4 +146,4 @@ def _port(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
         return []
     program = taken.program or "another program"
     text = f"port {needs.port} is taken by {program} (on {taken.address})"
-    return [Verdict("port", "fail", text, "stop it, or choose another port with --listen")]
+    return [Verdict("port", "fail", text, "Stop it, or choose another port with --listen")]
