@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from aiconsole.bundle.builtin import BUILTIN, inspect_builtin
+from aiconsole.bundle.builtin import inspect_builtin
 from aiconsole.bundle.layer import Layer, build_layer
 from aiconsole.bundle.layer_set import SERVICE_LAYERS
-from aiconsole.bundle.model import inspect_model, refuse_unservable
+from aiconsole.bundle.model import ModelFile, inspect_model, refuse_unservable
 from aiconsole.bundle.platform import Platform
 from aiconsole.control.carry_out import Job, carry_out
 from aiconsole.control.events import Event, PhaseStarted, PlanReady, Progress, Result
@@ -36,7 +36,7 @@ from aiconsole.control.swap_mode import choose_swap
 from aiconsole.control.telling import Done, Tell, telling
 from aiconsole.fleet.host import Host
 from aiconsole.keys.client_key import ClientKey, new_client_key
-from aiconsole.onhost.wire import Upload
+from aiconsole.onhost.wire import DEFAULT_SLOTS, Upload, pool_tokens, request_tokens
 from aiconsole.preflight.deploy import DeployNeeds, check_deploy, check_machine
 from aiconsole.preflight.verdict import refuse_failures, warnings
 from aiconsole.question import Ask
@@ -135,7 +135,7 @@ async def _model(
     served: ModelChoice | None,
     tell: Tell,
 ) -> tuple[ModelChoice, Path | None]:
-    if options.model is None and served is not None and served.name != BUILTIN.name:
+    if options.model is None and served is not None and not served.builtin:
         return replace(served, name=options.model_name or served.name), None
     host = seen.line.host.name
 
@@ -150,9 +150,20 @@ async def _model(
         options.model_name or file.name,
         file.sha256,
         file.size_bytes,
-        file.memory_bytes(service.context_tokens or file.context_tokens),
+        file.memory_bytes(_context_tokens(file, service, seen)),
+        builtin=options.model is None,
     )
     return choice, file.path
+
+
+def _context_tokens(file: ModelFile, service: ServiceChoice, seen: Inspection) -> int:
+    """Tokens of context that the engine will make room for, in all slots together."""
+    return pool_tokens(
+        request_tokens(service.context_tokens, file.context_tokens),
+        service.slots or DEFAULT_SLOTS,
+        file.kv_bytes_per_token,
+        seen.facts.memory_total_bytes,
+    )
 
 
 async def _layers(seen: Inspection, tell: Tell) -> tuple[Layer, ...]:

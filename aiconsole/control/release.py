@@ -23,6 +23,8 @@ class ModelChoice:
     size_bytes: int
     memory_bytes: int
     """Estimate of one slot that has loaded it, context included."""
+    builtin: bool = False
+    """True for the model that comes with aiconsole: a newer console brings a newer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +139,17 @@ def _choices(document: dict[str, Any]) -> tuple[ModelChoice, ServiceChoice]:
                 str(model["sha256"]),
                 int(model["size_bytes"]),
                 int(model["memory_bytes"]),
+                builtin=model.get("builtin") is True,
             ),
             ServiceChoice(**document["service"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CommandError(
             "The release on the host cannot be read",
-            f"release.json of {document.get('id')!r}: {error!r}",
-            "deploy with --model to say what to serve",
+            f"release.json of {document.get('id')} has {_fault_of(error)}",
+            "Deploy with --model to say what to serve",
         ) from error
+
+
+def _fault_of(error: KeyError | TypeError | ValueError) -> str:
+    return f"no {error.args[0]}" if isinstance(error, KeyError) else "another shape than ours"

@@ -52,8 +52,10 @@ from aiconsole.onhost.wire.plan import (
     UserStep,
 )
 from aiconsole.onhost.wire.service import HostStatus, ServiceState, SlotStatus
+from aiconsole.onhost.wire.sizing import DEFAULT_SLOTS, pool_tokens, request_tokens
 
 __all__ = [
+    "DEFAULT_SLOTS",
     "FRAME_VERSION",
     "HARD_THROTTLES",
     "MAX_FRAME_BYTES",
@@ -100,6 +102,8 @@ __all__ = [
     "WireError",
     "frame_line",
     "from_json",
+    "pool_tokens",
     "read_frame",
+    "request_tokens",
     "to_json",
 ]

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from aiconsole.onhost.inferd import cpu
 from aiconsole.onhost.inferd.gguf import GgufHeader
 from aiconsole.onhost.inferd.settings import EngineSettings
+from aiconsole.onhost.wire.sizing import DEFAULT_SLOTS, pool_tokens, request_tokens
 
-_DEFAULT_SLOTS = 4
-_DEFAULT_CONTEXT_TOKENS = 8192
 _SMALL_PARAMETERS = 50_000_000
 _CACHE_LIMIT_MIB = 512
 _MIB = 1024 * 1024
@@ -36,16 +35,13 @@ def size(settings: EngineSettings, header: GgufHeader) -> Sizing:
     others; where a quarter of the memory does not hold that, slots share what does.
     """
     memory = cpu.memory_bytes() or 4096 * _MIB
-    trained = header.context_tokens or 2048
-    context = settings.context_tokens or min(trained, _DEFAULT_CONTEXT_TOKENS)
-    context = min(context, trained)
-    slots = settings.slots or _DEFAULT_SLOTS
-    affordable = memory // 4 // max(1, header.kv_bytes_per_token)
+    context = request_tokens(settings.context_tokens, header.context_tokens)
+    slots = settings.slots or DEFAULT_SLOTS
     allowed = cpu.usable_threads()
     wanted = settings.threads or _usual_threads(header, allowed)
     return Sizing(
         context_tokens=context,
-        pool_tokens=max(context, min(context * slots, affordable)),
+        pool_tokens=pool_tokens(context, slots, header.kv_bytes_per_token, memory),
         slots=slots,
         threads=min(wanted, allowed),
         cache_ram_mib=min(_CACHE_LIMIT_MIB, memory // 10 // _MIB),
