@@ -208,11 +208,16 @@ class LoadProcess:
 
 @contextlib.contextmanager
 def load_process(
-    host: str, port: int, clients: int = 50, keep_alive: float = 0.5, headers: Sequence[str] = ()
+    host: str,
+    port: int,
+    clients: int = 50,
+    keep_alive: float = 0.5,
+    headers: Sequence[str] = (),
+    pause_s: float = 0.0,
 ) -> Iterator[LoadProcess]:
     """Load an address while the context lasts; the report is there after it."""
     argv = [sys.executable, "-m", "tests.load", host, str(port), "--clients", str(clients),
-            "--keep-alive", str(keep_alive)]  # fmt: skip
+            "--keep-alive", str(keep_alive), "--pause", str(pause_s)]  # fmt: skip
     for header in headers:
         argv += ["--header", header]
     root = Path(__file__).resolve().parents[1]
@@ -246,6 +251,7 @@ if __name__ == "__main__":
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--keep-alive", type=float, default=0.5)
     parser.add_argument("--header", action="append", default=[])
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between two requests")
     given = parser.parse_args()
-    aim = Target(given.host, given.port, headers=tuple(given.header))
+    aim = Target(given.host, given.port, headers=tuple(given.header), pause_s=given.pause)
     print(json.dumps(asdict(asyncio.run(_main(aim, given.clients, given.keep_alive)))))

@@ -40,14 +40,18 @@ def releases(
 
 
 def service_state(host_status: HostStatus) -> str:
-    """One word for the service: the state of the slot that serves, `stopped`, or `not deployed`."""
+    """One word for the service: the state of its slot, `stopped`, `down` or `not deployed`.
+
+    `stopped`: on purpose. `down`: it should run, and its slot does not.
+    """
     service = host_status.service
     if not service.release_id:
         return "not deployed"
     if service.wanted != "running":
         return "stopped"
     states = {slot.slot: slot.state for slot in host_status.slots}
-    return states.get(service.slot, "stopped")
+    state = states.get(service.slot, "stopped")
+    return "down" if state == "stopped" else state
 
 
 async def _status(selectors: list[str], as_json: bool) -> int:

@@ -120,7 +120,7 @@ def test_a_crash_shows_in_the_exit_code_of_status(
     _, _, slot = state(console, host)
     host.run("systemctl", "stop", f"aiconsole-inferd@{slot}", check=True)
     ended = console.run("status", host.name)
-    assert ended.exit_code == 1, str(ended)
+    assert (ended.exit_code, " down " in ended.out) == (1, True), str(ended)
     assert done(console.run("deploy", host.name, "-y", "--json")) == "done"
     assert console.run("status", host.name).exit_code == 0
     with host.without_ssh():

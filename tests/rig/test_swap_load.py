@@ -16,8 +16,9 @@ from tests.rig.host import RigHost
 from tests.rig.rig import Rig
 
 CLIENTS = 50
+PAUSE_S = 0.2
 PORT = 8480
-RESTARTS = {"systemd": 10, "keeper": 4}
+RESTARTS = {"systemd": 10, "keeper": 3}
 
 TREE = {
     "systemd": "/opt/aiconsole /etc/aiconsole /etc/systemd/system /var/lib/aiconsole",
@@ -40,9 +41,12 @@ class Served:
     client_key: str
 
     def load(self) -> AbstractContextManager[LoadProcess]:
-        """50 clients, half of them on connections that they keep."""
+        """50 clients, half of them on connections that they keep.
+
+        They pause, so that the machine has something left for the restarts.
+        """
         header = f"Authorization: Bearer {self.client_key}"
-        return load_process(self.host.address, PORT, CLIENTS, headers=[header])
+        return load_process(self.host.address, PORT, CLIENTS, headers=[header], pause_s=PAUSE_S)
 
     def shape(self) -> str:
         """What the installation consists of, and which way the slots point."""
