@@ -12,7 +12,7 @@ from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from aiconsole.errors import RefusedError
+from aiconsole.errors import AiconsoleError, RefusedError
 from aiconsole.question import Question
 from aiconsole.tui import theme
 from aiconsole.tui.ascii import AsciiFilter
@@ -25,6 +25,7 @@ from aiconsole.tui.bridge import (
     OperationEnded,
     OperationTold,
     RunsListed,
+    Told,
 )
 from aiconsole.tui.commands import registry
 from aiconsole.tui.commands.command import Command
@@ -33,6 +34,7 @@ from aiconsole.tui.desk import Desk
 from aiconsole.tui.failure import failure_of, record
 from aiconsole.tui.screens.fleet.screen import FleetScreen
 from aiconsole.tui.state import ConsoleState
+from aiconsole.visible import visible
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -162,6 +164,10 @@ class ConsoleApp(App[None]):
         self.state.take(message.snapshot)
         self.desk.screen.draw()
 
+    def on_told(self, message: Told) -> None:
+        """Something small is done."""
+        self.notify(visible(message.text), title=message.title, markup=False)
+
     def on_runs_listed(self, message: RunsListed) -> None:
         """The newest runs of a host."""
         self.state.runs[message.host] = message
@@ -185,7 +191,8 @@ class ConsoleApp(App[None]):
         error = event.worker.error
         if event.state is not WorkerState.ERROR or error is None:
             return
-        record(error)
+        if not isinstance(error, AiconsoleError):
+            record(error)
         failure = failure_of(error)
         if event.worker.name == "live":
             self.state.failure = failure

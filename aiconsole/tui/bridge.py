@@ -60,6 +60,15 @@ class OperationEnded(Message):
         self.error = error
 
 
+class Told(Message):
+    """Something small is done."""
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self.title = title
+        self.text = text
+
+
 class RunsListed(Message):
     """The newest runs of a host; `error` where they could not be read."""
 
@@ -86,6 +95,17 @@ class Bridge:
         self._hosts: dict[str, Host] = {}
         self._operations: set[asyncio.Task[None]] = set()
 
+    @property
+    def services(self) -> Services:
+        """The open services.
+
+        Raises:
+            AiconsoleError: They are still being opened.
+        """
+        if self._services is None:
+            raise AiconsoleError("Not ready yet", "the fleet is still being read", "try again")
+        return self._services
+
     async def live(self) -> None:
         """Open the services and pass readings on until cancelled."""
         async with self._open_services(self._ask) as services:
@@ -105,24 +125,35 @@ class Bridge:
 
     async def attach(self, number: int, name: str, run_id: str) -> None:
         """Follow a run that is at work already."""
-        stream = self._opened().operations.attach(self._hosts[name], run_id)
+        stream = self.services.operations.attach(self._hosts[name], run_id)
         await self._pass_on(number, stream)
 
     async def cancel(self, name: str, run_id: str) -> None:
         """Ask a run to stop and undo; what follows is told by whoever follows it."""
-        await self._opened().operations.cancel(self._hosts[name], run_id)
+        await self.services.operations.cancel(self._hosts[name], run_id)
+
+    async def trust(self, name: str) -> None:
+        """Ask whether the key that a host shows is its own, and try the host again."""
+        # Loaded here: it brings SSH, which the first frame does not wait for.
+        from aiconsole.fleet.trust import trust_anew
+
+        host, pool = self._hosts[name], self.services.pool
+        fingerprint = await trust_anew(pool, host, self._ask)
+        pool.retry_now(host)
+        text = f"trusted with {fingerprint}" if fingerprint else "its key was trusted already"
+        self._app.post_message(Told(name, text))
 
     async def list_runs(self, name: str) -> None:
         """Read the newest runs of a host."""
         try:
-            runs = await self._opened().operations.runs(self._hosts[name])
+            runs = await self.services.operations.runs(self._hosts[name])
         except AiconsoleError as error:
             self._app.post_message(RunsListed(name, (), error))
         else:
             self._app.post_message(RunsListed(name, runs))
 
     def _stream(self, verb: Verb, names: tuple[str, ...], release_id: str) -> AsyncIterator[Event]:
-        operations = self._opened().operations
+        operations = self.services.operations
         hosts = [self._hosts[name] for name in names]
         if verb == "deploy":
             return operations.deploy(hosts, DeployOptions(), self._ask)
@@ -140,8 +171,3 @@ class Bridge:
             self._app.post_message(OperationEnded(number, error))
         else:
             self._app.post_message(OperationEnded(number))
-
-    def _opened(self) -> Services:
-        if self._services is None:
-            raise AiconsoleError("Not ready yet", "the fleet is still being read", "try again")
-        return self._services

@@ -126,6 +126,10 @@ class Desk:
         """Show the newest runs of a host, on its screen."""
         self.open_host(host)
 
+    def trust(self, host: str) -> None:
+        """Show the key of a host and let the operator trust it."""
+        self._app.work(self._app.bridge.trust(host), "trust")
+
     def show_help(self) -> None:
         """Show what the keys do."""
         from aiconsole.tui.screens.help.screen import HelpScreen

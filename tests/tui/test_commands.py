@@ -3,16 +3,22 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 
 import pytest
 
 from aiconsole.errors import RefusedError
 from aiconsole.fleet.host import Host
+from aiconsole.tui.app import ConsoleApp
 from aiconsole.tui.commands import registry
 from aiconsole.tui.commands.command import EVERYWHERE
 from aiconsole.tui.commands.typed import completions, parse
 from tests.tui.doubles import Script, fleet, up
 from tests.tui.screenful import SMALL, running, text, until
+
+
+def _has_theme(app: ConsoleApp, name: str) -> bool:
+    return app.theme == name
 
 
 def two_hosts() -> Script:
@@ -154,7 +160,7 @@ async def test_a_theme_is_chosen_by_its_name() -> None:
     async with running(two_hosts()) as (app, pilot):
         for name in ("light", "terminal", "nord"):
             await pilot.press("colon", *"theme", "space", *name, "enter")
-            await until(pilot, lambda name=name: app.theme == name)
+            await until(pilot, partial(_has_theme, app, name))
             assert "web1" in text(app)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,8 @@ async def test_no_color_sends_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with running(busy(), theme_name="") as (app, _):
         assert app.theme == "terminal"
-        sent = app.screen._compositor.render_update(full=True).render_segments(app.console)
+        update: Any = app.screen._compositor.render_update(full=True)
+        sent = update.render_segments(app.console)
         codes = {code for sgr in re.findall(r"\x1b\[([0-9;]*)m", sent) for code in sgr.split(";")}
         assert codes <= {"", "0", "1", "2", "7", "22", "39", "49"}
 

@@ -60,6 +60,9 @@ class Console(Protocol):
     def show_runs(self, host: str) -> None:
         """Show the newest runs of a host."""
 
+    def trust(self, host: str) -> None:
+        """Show the key of a host and let the operator trust it."""
+
     def show_help(self) -> None:
         """Show what the keys do."""
 

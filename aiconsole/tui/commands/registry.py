@@ -21,11 +21,12 @@ from aiconsole.tui.commands.navigate import (
 from aiconsole.tui.commands.operate import Deploy, Restart, Rollback, Start, Stop
 from aiconsole.tui.commands.operation import Abort, Diff
 from aiconsole.tui.commands.runs import Attach, Cancel, Runs, Watch
+from aiconsole.tui.commands.trust import Trust
 
 COMMANDS: tuple[Command, ...] = (
     OpenHost(), Deploy(), Restart(), Rollback(), Stop(), Start(), Diff(), Abort(), Watch(),
     Mark(), Filter(),
-    Order(), Pause(), TypeCommand(), Help(), Leave(), Runs(), Attach(), Cancel(), Theme(),
+    Order(), Pause(), TypeCommand(), Help(), Leave(), Runs(), Attach(), Cancel(), Trust(), Theme(),
     Palette(), Back(), Quit(),
 )  # fmt: skip
 """In the order of the footer and of the help."""

@@ -8,15 +8,24 @@ from dataclasses import dataclass
 
 from aiconsole import units
 from aiconsole.onhost.wire import Frame
-from aiconsole.telemetry.sample import HostView, MetricName
+from aiconsole.telemetry.sample import HostView, MetricName, Reach
 from aiconsole.tui.present.chart import chart
 from aiconsole.tui.present.health import FRESHNESS_STYLE, INFERD, freshness, mark_of
 from aiconsole.tui.present.line import Line, Piece, StyleName, fit, fit_line, line, muted
 from aiconsole.tui.present.sparkline import sparkline
+from aiconsole.tui.present.wrap import wrap
 
 _LABEL = 10
 _VALUE = 11
 _ROWS_FOR_CHARTS = 13
+
+
+_NEXT: dict[Reach, tuple[Line, ...]] = {
+    "refused": (
+        line(Piece("t", "accent"), Piece(" shows its key, to compare and to trust it", "dim")),
+    )
+}
+"""What a person can do where only a person can."""
 
 
 def host_summary(
@@ -30,7 +39,8 @@ def host_summary(
         since = view.sample.since_unix_s
         when = time.strftime("%H:%M:%S", time.localtime(since)) if since else ""
         rest = line(Piece(f"since {when}", "dim")) if when else ()
-        return (first, line(Piece(view.sample.reason, "bad" if when else "dim")), rest)
+        reason = wrap(view.sample.reason, columns, "bad" if when else "dim")
+        return (first, *reason, *(_NEXT.get(view.sample.reach, ())), rest)
     live = mark_of(view, age_s, interval_s).word == "up"
     if rows >= _ROWS_FOR_CHARTS:
         charts = _chart_lines(view, frame, columns, rows - 3, live)

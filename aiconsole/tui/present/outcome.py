@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from aiconsole import units
-from aiconsole.control.events import Result
+from aiconsole.control.events import PlanReady, Result
 from aiconsole.errors import AiconsoleError
 from aiconsole.onhost.wire import SwapTally
 from aiconsole.tui.failure import failure_of
@@ -23,7 +23,7 @@ _OUTCOME: dict[str, tuple[str, StyleName]] = {
 def outcome_lines(progress: HostProgress, ended: bool) -> tuple[Line, ...]:
     """The result, or what is being done right now; a lost link is neither good nor bad."""
     if progress.result is not None:
-        return _result_lines(progress.result)
+        return _result_lines(progress.result, progress.plan)
     if progress.link_lost:
         return (
             line(Piece("◐ unknown ", "warn"), Piece(progress.link_lost)),
@@ -54,9 +54,13 @@ def error_lines(error: AiconsoleError) -> tuple[Line, ...]:
     return failure_of(error).lines()
 
 
-def _result_lines(result: Result) -> tuple[Line, ...]:
+def _result_lines(result: Result, plan: PlanReady | None) -> tuple[Line, ...]:
     glyph, style = _OUTCOME[result.outcome]
-    head = [Piece(f"{glyph} {result.outcome}", style), Piece("  "), Piece(_title(result), "strong")]
+    head = [
+        Piece(f"{glyph} {result.outcome}", style),
+        Piece("  "),
+        Piece(_title(result, plan), "strong"),
+    ]
     if result.elapsed_s:
         head.append(Piece(f"  in {units.seconds_text(result.elapsed_s)}", "dim"))
     lines: list[Line] = [tuple(head)]
@@ -73,10 +77,12 @@ def _result_lines(result: Result) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _title(result: Result) -> str:
+def _title(result: Result, plan: PlanReady | None) -> str:
     if result.title.lower() != result.outcome:
         return result.title
-    return f"{result.host} serves {result.release_id}" if result.release_id else result.host
+    if result.release_id:
+        return f"{result.host} serves {result.release_id}"
+    return plan.plan.title if plan is not None else result.host
 
 
 def _error_lines(result: Result) -> list[Line]:

@@ -13,6 +13,7 @@ _COLOURS: tuple[tuple[str, StyleName], ...] = (("cyan", "accent"), ("white", "")
 _STYLE_OF_CODE: dict[str, StyleName] = {"6": "accent", "7": "", "8": "dim"}
 _ESCAPE = re.compile(r"\x1b\[([0-9;]*)m")
 _TICKS = 5
+_ROWS_FOR_FIVE = 13
 
 
 def plot(
@@ -39,7 +40,8 @@ def plot(
     figure.canvas("default")
     figure.axes(pixel=plotext.pixel("gray"), style="rounded")
     figure.ruler("both", "both").pixel(plotext.pixel("gray"))
-    marks = [scale * i / (_TICKS - 1) for i in range(_TICKS)]
+    ticks = 5 if rows >= _ROWS_FOR_FIVE else 3
+    marks = [scale * i / (ticks - 1) for i in range(ticks)]
     figure.ruler("y", "left").lim(0, scale).ticks(marks, [label(mark) for mark in marks])
     now = times_unix_s[-1]
     figure.ruler("x", "lower").lim(times_unix_s[0] - now, 0).ticks(*_time_ticks(times_unix_s))
