@@ -85,7 +85,7 @@ class _Reader:
 
     def header(self) -> Header:
         if (magic := self._file.read(4)) != _MAGIC:
-            raise NotGgufError(f"it begins with {magic!r} instead of {_MAGIC!r}")
+            raise NotGgufError("it does not begin with GGUF" if magic else "it is empty")
         version = self._number("I")
         if version not in _VERSIONS:
             raise NotGgufError(f"version {version} is none of {', '.join(map(str, _VERSIONS))}")
@@ -96,7 +96,7 @@ class _Reader:
             values[key] = self._value(self._number("I"))
         alignment = values.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 0 < alignment <= _MAX_ALIGNMENT:
-            raise NotGgufError(f"an alignment of {alignment!r}")
+            raise NotGgufError(f"its alignment is {alignment}")
         tensors = [self._tensor() for _ in range(tensor_count)]
         start = -(-self._file.tell() // alignment) * alignment
         return Header(

@@ -30,7 +30,9 @@ Model = Annotated[
 ModelName = Annotated[str, typer.Option(help="The name that clients ask for.")]
 Listen = Annotated[str, typer.Option(help="address:port; beyond loopback clients need a key.")]
 Slots = Annotated[int, typer.Option(help="Requests that run at once; 0: by the CPUs.", min=0)]
-Context = Annotated[int, typer.Option(help="Tokens of context; 0: the model's own.", min=0)]
+Context = Annotated[
+    int, typer.Option(help="Tokens of context; 0: the model's own.", min=0, max=10_000_000)
+]
 Batch = Annotated[int, typer.Option(help="Hosts at work at the same time.", min=1)]
 Swap = Annotated[
     SwapWish,

@@ -84,7 +84,7 @@ def rollback(seen: Inspection, options: RestartOptions) -> Act:
     known = [str(document.get("id", "")) for document in seen.status.releases]
     if not wanted or wanted not in known:
         raise NotFoundError(
-            f"{host} has no release {wanted!r}" if wanted else f"{host} has no earlier release",
+            f"{host} has no release {wanted}" if wanted else f"{host} has no earlier release",
             f"it holds {', '.join(known)}",
             f"aiconsole releases {host}",
         )

@@ -77,9 +77,9 @@ def _sections(text: str) -> Mapping[str, str]:
     parts = re.split(r"^==([a-z]+)\n", text, flags=re.MULTILINE)
     names, bodies = parts[1::2], parts[2::2]
     if not names or "machine" not in names:
-        raise ValueError(f"the answer is not one of a Linux host: {text[:80]!r}")
+        raise ValueError(f"the answer is not one of a Linux host: {visible(text[:80])}")
     if END not in names or not _number(bodies[-1]):
-        raise ValueError(f"the answer was cut off in {names[-1]!r}")
+        raise ValueError(f"the answer was cut off in its part {names[-1]}")
     return _Sections(zip(names, bodies, strict=True))
 
 

@@ -105,7 +105,12 @@ def _expected(problem: Any) -> str:
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = ", ".join(HostEntry.__annotations__) if len(problem["loc"]) > 2 else "hosts"
         return f"{name} is not known here; expected one of: {known}"
-    return f"{name}: {message[:1].lower()}{message[1:]}, but it is {problem['input']!r}"
+    return f"{name}: {message[:1].lower()}{message[1:]}, but it is {_as_toml(problem['input'])}"
+
+
+def _as_toml(value: object) -> str:
+    """The value much as it stands in the file."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _line_of(text: str, location: Sequence[int | str]) -> int:

@@ -25,6 +25,8 @@ mount --move /mnt "$1" 2>/dev/null || { mount --bind /mnt "$1"; umount /mnt; }
 
 READ_ONLY = 'mkdir -p "$1" && mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"'
 
+TELLING = 'cat >/run/rig-telling && mount --bind /run/rig-telling "$1"'
+
 # Isolated interpreters (-I) load sitecustomize too, so that every way to ask gets the same answer.
 OLD_PYTHON = """
 import sys
@@ -127,6 +129,15 @@ class HostFaults(Machine):
         finally:
             self.run("mv", f"{command}-link", command, check=True)
             self.write(site, before)
+
+    @contextmanager
+    def telling(self, path: str, text: str) -> Iterator[None]:
+        """Let a file of the kernel, such as /proc/meminfo, say something else."""
+        self.run("sh", "-c", TELLING, "sh", path, input=text, check=True)
+        try:
+            yield
+        finally:
+            self.run("umount", path, check=True)
 
     @contextmanager
     def port_taken(self, port: int, program: str = "squatter") -> Iterator[int]:

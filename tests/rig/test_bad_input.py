@@ -243,6 +243,18 @@ class TestMachine:
             said(console.run("deploy", host.name, "-y"), 1, f"{UNTOUCHED}: badhost is not ready",
                  "its clock is 1 d 0 h behind this machine's", "timedatectl")  # fmt: skip
 
+    def test_a_memory_that_is_too_small(self, host: RigHost, console: Console) -> None:
+        told = "MemTotal: 40000 kB\nMemAvailable: 30000 kB\n"
+        with host.telling("/proc/meminfo", told), untouched(host):
+            said(console.run("deploy", host.name, "-y"), 1, f"{UNTOUCHED}: badhost is not ready",
+                 "of memory, the host has 41.0 MB", "Take a smaller model")  # fmt: skip
+
+    def test_a_processor_that_is_too_old(self, host: RigHost, console: Console) -> None:
+        told = "model name\t: Old Iron\nflags\t\t: fpu sse sse2 ssse3 sse4_1 sse4_2 avx\n"
+        with host.telling("/proc/cpuinfo", told), untouched(host):
+            said(console.run("deploy", host.name, "-y"), 1, f"{UNTOUCHED}: badhost is not ready",
+                 "the processor lacks avx2, fma, f16c, bmi2", "CPU type")  # fmt: skip
+
     @pytest.mark.parametrize("path", ["/opt", "/var/lib", "/etc"])
     def test_a_filesystem_that_is_read_only(
         self, host: RigHost, console: Console, path: str

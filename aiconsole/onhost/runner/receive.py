@@ -110,6 +110,9 @@ class _Part:
     def __exit__(self, *_: object) -> None:
         if self._fd >= 0:
             _pid_file(self._path).unlink(missing_ok=True)
+            if os.fstat(self._fd).st_size == 0 and _is_at(self._path, self._fd):
+                # Nothing came for it: there is nothing to resume.
+                self._path.unlink()
             os.close(self._fd)
 
     def take(self, source: BinaryIO, progress: _Progress) -> None:
@@ -190,13 +193,21 @@ def _open_alone(path: Path) -> int:
                 )  # fmt: skip
             _end_stalled(fd, pid_file)
         pid_file.write_text(json.dumps(os.getpid()))
-        if path.stat().st_ino != os.fstat(fd).st_ino:
+        if not _is_at(path, fd):
             raise Fault("busy", f"another console finished {path.stem[:12]}… just now",
                         "Try again: the file is not sent twice.")  # fmt: skip
     except (OSError, Fault):
         os.close(fd)
         raise
     return fd
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    """True while the open file still has this name."""
+    try:
+        return path.stat().st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _pid_file(part: Path) -> Path:
