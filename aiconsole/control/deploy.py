@@ -34,6 +34,7 @@ from aiconsole.control.release import (
 )
 from aiconsole.control.swap_mode import choose_swap
 from aiconsole.control.telling import Done, Tell, telling
+from aiconsole.errors import CommandError
 from aiconsole.fleet.host import Host
 from aiconsole.keys.client_key import ClientKey, new_client_key
 from aiconsole.onhost.wire import DEFAULT_SLOTS, Upload, pool_tokens, request_tokens
@@ -107,7 +108,7 @@ async def _refuse_bad_choices(options: DeployOptions) -> None:
 
 async def _want(options: DeployOptions, seen: Inspection, tell: Tell) -> Wanted:
     """Decide what to serve: what was asked for, else what the host serves, else the built-in."""
-    served = served_choices(seen.status)
+    served = _served(options, seen)
     service = served[1] if served else ServiceChoice()
     address = options.listen or seen.status.service.address or DEFAULT_ADDRESS
     service = ServiceChoice(
@@ -126,6 +127,16 @@ async def _want(options: DeployOptions, seen: Inspection, tell: Tell) -> Wanted:
         launch=await asyncio.to_thread(_LAUNCH.read_text, "utf-8"),
     )
     return Wanted(release, address, layers, path)
+
+
+def _served(options: DeployOptions, seen: Inspection) -> tuple[ModelChoice, ServiceChoice] | None:
+    """What the host was told last; a release that is damaged counts only where it is needed."""
+    try:
+        return served_choices(seen.status)
+    except CommandError:
+        if options.model is None:
+            raise
+        return None
 
 
 async def _model(

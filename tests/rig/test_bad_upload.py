@@ -137,6 +137,10 @@ class TestRoom:
             with console.begin("deploy", host.name, "-y") as talk:
                 assert talk.ended().result["outcome"] == "done"
             console.fine("stop", host.name, "-y")
+        # With the small disk the release is gone, as if somebody had emptied /opt.
+        with untouched(host):
+            said(deploy(console, host), 2, f"{UNTOUCHED}: The release on the host cannot be read",
+                 "has no model", "Deploy with --model")  # fmt: skip
 
 
 class TestBytes:
