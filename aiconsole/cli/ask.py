@@ -103,7 +103,6 @@ async def _choose(choices: tuple[str, ...]) -> str | None:
 
 async def _read(prompt: str, *, echo: bool = True) -> str | None:
     """Read one line; None at the end of the input."""
-    _tell(prompt)
     loop = asyncio.get_running_loop()
     arrived: asyncio.Future[bytes] = loop.create_future()
     descriptor = sys.stdin.fileno()
@@ -113,6 +112,8 @@ async def _read(prompt: str, *, echo: bool = True) -> str | None:
             arrived.set_result(os.read(descriptor, _LINE_BYTES))
 
     with _quiet(descriptor, echo):
+        # Only now: whoever sees the prompt may type a password at once.
+        _tell(prompt)
         loop.add_reader(descriptor, take)
         try:
             line = await arrived
