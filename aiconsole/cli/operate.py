@@ -38,6 +38,9 @@ Swap = Annotated[
     SwapWish,
     typer.Option(help="overlap: both slots at once; held: one after the other; auto: by memory."),
 ]
+NewKey = Annotated[
+    bool, typer.Option("--new-key", help="A new client key in place of all that were given out.")
+]
 
 Stream: TypeAlias = Callable[[Services, Sequence[Host]], AsyncGenerator[Event, None]]
 
@@ -47,6 +50,7 @@ def deploy(
     model: Model = None,
     model_name: ModelName = "",
     listen: Listen = "",
+    new_key: NewKey = False,
     slots: Slots = 0,
     context: Context = 0,
     drain: Drain = 60.0,
@@ -58,7 +62,8 @@ def deploy(
 ) -> None:
     """Bring hosts to an inference service that answers."""
     options = DeployOptions(
-        model=model, model_name=model_name, listen=listen, slots=slots, context_tokens=context,
+        model=model, model_name=model_name, listen=listen, new_key=new_key, slots=slots,
+        context_tokens=context,
         drain_timeout_s=drain, swap=swap, plan_only=plan, yes=yes, batch=batch,
     )  # fmt: skip
     _operate(hosts, as_json, lambda s, chosen: s.operations.deploy(chosen, options, ask_operator))

@@ -23,6 +23,7 @@ from aiconsole.control.events import (
     RunAdvanced,
 )
 from aiconsole.control.follow import attach_run, run_plan
+from aiconsole.control.ledger import note_run
 from aiconsole.control.line import HostLine
 from aiconsole.control.send import send_files
 from aiconsole.errors import BusyError, LinkLostError, PreflightError, RunError
@@ -110,6 +111,8 @@ async def _run(job: Job, clock: _Clock) -> AsyncGenerator[Event, None]:
     news = run_plan(job.line, job.plan, job.secrets)
     async with aclosing(_followed(job.line, job.plan.run_id, news, clock)) as events:
         async for event in events:
+            if isinstance(event, Result):
+                note_run(job.plan, event)
             yield event
 
 

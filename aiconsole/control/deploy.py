@@ -34,7 +34,7 @@ from aiconsole.control.release import (
 )
 from aiconsole.control.swap_mode import choose_swap
 from aiconsole.control.telling import Done, Tell, telling
-from aiconsole.errors import CommandError
+from aiconsole.errors import CommandError, RefusedError
 from aiconsole.fleet.host import Host
 from aiconsole.keys.client_key import ClientKey, new_client_key
 from aiconsole.onhost.wire import DEFAULT_SLOTS, Upload, pool_tokens, request_tokens
@@ -87,7 +87,7 @@ async def deploy_host(
         async for event in events:
             if isinstance(event, PlanReady):
                 key_is_new = any(
-                    check.step_id == "client-keys" and check.change == "create"
+                    check.step_id == "client-keys" and check.change != "none"
                     for check in event.report.steps
                 )
             elif isinstance(event, Result):
@@ -111,6 +111,12 @@ async def _want(options: DeployOptions, seen: Inspection, tell: Tell) -> Wanted:
     served = _served(options, seen)
     service = served[1] if served else ServiceChoice()
     address = options.listen or seen.status.service.address or DEFAULT_ADDRESS
+    if options.new_key and is_loopback(address):
+        raise RefusedError(
+            f"inferd on {seen.line.host.name} asks for no key",
+            f"it listens on {address}, where only the host itself reaches it",
+            "Leave --new-key out, or choose another address with --listen",
+        )
     service = ServiceChoice(
         slots=options.slots or service.slots,
         context_tokens=options.context_tokens or service.context_tokens,
@@ -206,7 +212,15 @@ def _job(
     refuse_failures(host.name, check_deploy(seen.facts, needs))
     available_bytes = seen.facts.usable_memory_bytes
     swap = choose_swap(release.model.memory_bytes, available_bytes, state, options.swap)
-    steps = deploy_steps(release, wanted.layers, wanted.address, swap, state, client_key)
+    steps = deploy_steps(
+        release,
+        wanted.layers,
+        wanted.address,
+        swap,
+        state,
+        client_key,
+        new_key=options.new_key,
+    )
     notes = (swap.note,) if swap.note else ()
     return Job(
         line=seen.line,

@@ -23,6 +23,8 @@ class DeployOptions:
     """The name that clients ask for; empty takes the file's."""
     listen: str = ""
     """`address:port`; empty keeps what the host has, or the default."""
+    new_key: bool = False
+    """Make a new client key in place of all that were given out, for a key that got lost."""
     slots: int = 0
     """Requests that run at once; 0 lets the daemon choose."""
     context_tokens: int = 0

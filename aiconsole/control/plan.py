@@ -72,6 +72,8 @@ def deploy_steps(
     swap: SwapChoice,
     state: ServiceState,
     client_key: ClientKey,
+    *,
+    new_key: bool,
 ) -> list[Step]:
     """The steps of a deploy: what the release needs, then the swap onto it.
 
@@ -84,7 +86,7 @@ def deploy_steps(
     steps.append(_place_model(release))
     steps += _release_files(release)
     if not is_loopback(address):
-        steps.append(_keys(layout, client_key))
+        steps.append(_keys(layout, client_key, replace=new_key))
     if state.wanted == "running" and state.address and state.address != address:
         title = f"Close {state.address} to move to {address}"
         steps.append(StopStep("move", title, layout, release.service.drain_timeout_s))
@@ -194,15 +196,15 @@ def _release_files(release: Release) -> list[Step]:
     ]
 
 
-def _keys(layout: HostLayout, client_key: ClientKey) -> FileStep:
+def _keys(layout: HostLayout, client_key: ClientKey, *, replace: bool) -> FileStep:
     return FileStep(
         "client-keys",
-        "A first client key, as a hash",
+        "A new client key in place of all others" if replace else "A first client key, as a hash",
         layout.keys_file,
         client_key.keys_file,
         mode=0o600,
         owner=SERVICE_USER if layout.runtime == "systemd" else "",
-        create_only=True,
+        create_only=not replace,
     )
 
 
