@@ -22,7 +22,7 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_run_leaves_one_private_line() -> None:
     for outcome in ("done", "undone"):
-        note_run(PLAN, Result("web1", outcome, "said"))  # type: ignore[arg-type]
+        note_run(PLAN, Result("web1", outcome, "said"))
     lines = [json.loads(line) for line in ledger_file().read_text().splitlines()]
     assert [line["outcome"] for line in lines] == ["done", "undone"]
     assert {line["run_id"] for line in lines} == {PLAN.run_id}
