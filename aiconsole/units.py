@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 UNKNOWN = "–"
 """Stands where nothing is known; a zero was measured."""
 
@@ -75,6 +77,16 @@ def span_text(value: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def moment_text(unix_s: object, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """A time of day here; what is no time, as a host may send it, is unknown."""
+    if not isinstance(unix_s, (int, float)) or unix_s <= 0:
+        return UNKNOWN
+    try:
+        return time.strftime(form, time.localtime(unix_s))
+    except (OverflowError, ValueError, OSError):
+        return UNKNOWN
 
 
 def age_text(value: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from aiconsole.errors import (
@@ -14,6 +13,7 @@ from aiconsole.errors import (
     TransferError,
 )
 from aiconsole.session.command import Completed
+from aiconsole.units import UNKNOWN, moment_text
 from aiconsole.visible import visible
 
 _TITLES: dict[str, tuple[type[AiconsoleError], str]] = {
@@ -45,9 +45,9 @@ def error_of_fault(fault: Any, host: str) -> AiconsoleError:
 
 def _busy(fault: dict[str, Any], host: str, text: str, hint: str) -> BusyError:
     """Who is at work, and for how long."""
-    since = fault.get("since_unix_s")
-    if isinstance(since, (int, float)) and since > 0:
-        text += f", since {time.strftime('%H:%M:%S', time.localtime(since))}"
+    since = moment_text(fault.get("since_unix_s"), "%H:%M:%S")
+    if since != UNKNOWN:
+        text += f", since {since}"
     run_id = visible(str(fault.get("run_id", "")))
     if run_id:
         hint = f"Watch it: aiconsole runs attach {host} {run_id}"

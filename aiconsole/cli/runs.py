@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from aiconsole.fleet.host import Host
 from aiconsole.onhost.wire import RunSummary, to_json
 from aiconsole.question import Question
 from aiconsole.services import Services, open_services
-from aiconsole.units import seconds_text
+from aiconsole.units import moment_text, seconds_text
 from aiconsole.visible import visible
 
 app = typer.Typer(
@@ -68,7 +67,7 @@ async def _list(name: str, as_json: bool) -> None:
 
 
 def _row(run: RunSummary) -> tuple[str, ...]:
-    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started_unix_s))
+    started = moment_text(run.started_unix_s)
     took_s = run.finished_unix_s - run.started_unix_s if run.finished_unix_s else None
     return (run.run_id, started, seconds_text(took_s), run.outcome, run.operator, run.title)
 

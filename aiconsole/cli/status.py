@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,7 @@ from aiconsole.fleet.host import Host
 from aiconsole.fleet.select import select_hosts
 from aiconsole.onhost.wire import HostStatus, to_json
 from aiconsole.services import Services, open_services
-from aiconsole.units import UNKNOWN, memory_text, span_text
+from aiconsole.units import UNKNOWN, memory_text, moment_text, span_text
 
 Json = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 
@@ -119,13 +118,13 @@ async def _releases(name: str, as_json: bool) -> None:
     if not host_status.releases:
         print(f"{name} has no release yet")
         return
-    rows = [
-        (
-            str(document.get("id", "")),
-            marks.get(str(document.get("id")), ""),
-            str(document.get("model", {}).get("name", "")),
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(document.get("created_unix_s", 0))),
-        )
-        for document in host_status.releases
-    ]
+    rows = (_release_row(document, marks) for document in host_status.releases)
     print_table(("RELEASE", "", "MODEL", "CREATED"), rows)
+
+
+def _release_row(document: dict[str, Any], marks: dict[str, str]) -> tuple[str, ...]:
+    """One release; its document comes from the host and may hold anything."""
+    release_id, model = str(document.get("id", "")), document.get("model")
+    name = str(model.get("name", "")) if isinstance(model, dict) else ""
+    created = moment_text(document.get("created_unix_s"), "%Y-%m-%d %H:%M")
+    return (release_id, marks.get(release_id, ""), name, created)

@@ -9,7 +9,7 @@ from aiconsole.control.line import HostLine
 from aiconsole.errors import PreflightError
 from aiconsole.fleet.facts import Facts, read_facts
 from aiconsole.fleet.host import Host
-from aiconsole.onhost.wire import HostLayout, HostStatus, from_json
+from aiconsole.onhost.wire import HostLayout, HostStatus
 from aiconsole.preflight.deploy import check_tool
 from aiconsole.preflight.verdict import refuse_failures
 from aiconsole.session.pool import Pool
@@ -42,7 +42,7 @@ async def open_line(pool: Pool, host: Host) -> tuple[Facts, HostLine]:
 async def inspect_host(pool: Pool, host: Host) -> Inspection:
     """Read everything that a plan depends on."""
     facts, line = await open_line(pool, host)
-    status = from_json(HostStatus, await line.ask("status", line.layout_json))
+    status = line.shaped(HostStatus, await line.ask("status", line.layout_json))
     return Inspection(facts, line, status)
 
 

@@ -6,15 +6,17 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiconsole.bundle import tool
 from aiconsole.bundle.tool import Tool, ToolCall
 from aiconsole.errors import CommandError
 from aiconsole.fleet.host import Host
-from aiconsole.onhost.wire import HostLayout, to_json
+from aiconsole.onhost.wire import HostLayout, WireError, from_json, to_json
 from aiconsole.session.pool import Pool
 from aiconsole.session.protocol import Session
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,21 @@ class HostLine:
                 "The host's answer cannot be read", f"{verb}: {len(lines)} lines instead of one"
             )
         return lines[0]
+
+    def shaped(self, shape: type[T], answer: dict[str, Any]) -> T:
+        """Read an answer as the shape it should have.
+
+        Raises:
+            CommandError: It has another one.
+        """
+        try:
+            return from_json(shape, answer)
+        except WireError as error:
+            raise CommandError(
+                f"The answer of {self.host.name} cannot be read",
+                str(error),
+                "What aiconsole keeps on the host is damaged, or of another version; deploy again.",
+            ) from error
 
     def open(
         self, verb: str, *args: str, stdin: bytes = b""

@@ -12,7 +12,7 @@ from aiconsole.control.events import Event
 from aiconsole.control.inspection import inspect_host, open_line
 from aiconsole.control.options import DeployOptions, RestartOptions
 from aiconsole.fleet.host import Host
-from aiconsole.onhost.wire import HostStatus, RunSummary, from_json
+from aiconsole.onhost.wire import HostStatus, RunSummary
 from aiconsole.question import Ask
 from aiconsole.session.pool import Pool
 
@@ -67,7 +67,7 @@ class Operations:
         """The runs that a host remembers, newest first."""
         _, line = await open_line(self._pool, host)
         lines = await line.call("runs", line.layout_json)
-        return tuple(from_json(RunSummary, message) for message in lines)
+        return tuple(line.shaped(RunSummary, message) for message in lines)
 
     def attach(self, host: Host, run_id: str) -> AsyncGenerator[Event, None]:
         """Follow a run that somebody started; an empty `run_id` takes the newest."""

@@ -118,8 +118,11 @@ def held_digests(status: HostStatus) -> frozenset[str]:
     """Digests of the layers and models that releases on the host refer to."""
     held: set[str] = set()
     for document in status.releases:
-        held.update(str(layer).rpartition("/")[2] for layer in document.get("layers", ()))
-        held.add(str(document.get("model", {}).get("sha256", "")))
+        layers, model = document.get("layers"), document.get("model")
+        if isinstance(layers, list):
+            held.update(str(layer).rpartition("/")[2] for layer in layers)
+        if isinstance(model, dict):
+            held.add(str(model.get("sha256", "")))
     return frozenset(held)
 
 
