@@ -6,9 +6,10 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiconsole.bundle.tool import PYTHON, Tool, ToolCall, open_call
 from aiconsole.errors import AiconsoleError, BusyError, CommandError, LinkLostError, TransferError
@@ -19,8 +20,11 @@ _CHUNK_BYTES = 256 * 1024
 _STALE_S = 8.0
 """The receiver of a line that died silently holds its file for 5 s; then a new one gets it."""
 _BUSY_RETRY_S = 0.5
+_WINDOW_BYTES = 2 * 1024 * 1024
+"""What sshd lets one channel have under way."""
 
-Files = Sequence[tuple[Upload, Path]]
+Files: TypeAlias = Sequence[tuple[Upload, Path]]
+Opening: TypeAlias = Callable[[bytes], AbstractAsyncContextManager[ToolCall]]
 
 
 async def send_missing(
@@ -32,8 +36,12 @@ async def send_missing(
     sudo: bool = False,
     progress: Callable[[int], None] | None = None,
     python: str = PYTHON,
+    opening: Opening | None = None,
 ) -> None:
     """Bring files into the uploads of a host; whoever calls again after a cut resumes.
+
+    The largest file goes over a channel of its own: sshd's window lets each channel have 2 MB in
+    one round trip and no more.
 
     Args:
         session: The way to the host.
@@ -43,6 +51,7 @@ async def send_missing(
         sudo: Whether the login user must become root for this layout.
         progress: Called with the bytes of all files together that the host has written.
         python: The host's interpreter, where it is not the usual one.
+        opening: Opens a call of `receive` with its request, where the caller has a way of its own.
 
     Raises:
         LinkLostError: The link died; what arrived stays on the host.
@@ -53,19 +62,64 @@ async def send_missing(
     wanted = list({upload.sha256: (upload, path) for upload, path in uploads}.values())
     if not wanted:
         return
+    if opening is None:
+        opening = partial(_open, session, tool, layout, sudo, python)
+    channels = _channels(wanted)
+    told = _Told(progress, len(channels))
+    sends = [
+        asyncio.create_task(_send(opening, session.host_name, layout, files, told.of(number)))
+        for number, files in enumerate(channels)
+    ]
+    try:
+        await asyncio.gather(*sends)
+    finally:
+        for send in sends:
+            send.cancel()
+        await asyncio.gather(*sends, return_exceptions=True)
+
+
+def _channels(files: Files) -> list[Files]:
+    """The files of each channel: the largest one, and the others if they are worth it."""
+    ordered = sorted(files, key=lambda pair: pair[0].size_bytes, reverse=True)
+    if sum(upload.size_bytes for upload, _ in ordered[1:]) < _WINDOW_BYTES:
+        return [files]
+    return [ordered[:1], ordered[1:]]
+
+
+class _Told:
+    """Adds up what the channels have brought, once each has said what was there before."""
+
+    def __init__(self, progress: Callable[[int], None] | None, channels: int) -> None:
+        self._progress = progress
+        self._channels = channels
+        self._bytes: dict[int, int] = {}
+
+    def of(self, number: int) -> Callable[[int], None]:
+        """The callback of one channel."""
+
+        def tell(done_bytes: int) -> None:
+            self._bytes[number] = done_bytes
+            if self._progress is not None and len(self._bytes) == self._channels:
+                self._progress(sum(self._bytes.values()))
+
+        return tell
+
+
+def _open(
+    session: Session, tool: Tool, layout: HostLayout, sudo: bool, python: str, request: bytes
+) -> AbstractAsyncContextManager[ToolCall]:
+    return open_call(session, tool, layout, "receive", stdin=request, sudo=sudo, python=python)
+
+
+async def _send(
+    opening: Opening, host: str, layout: HostLayout, files: Files, progress: Callable[[int], None]
+) -> None:
+    """Send the files of one channel; waits for a receiver that a dead line left behind."""
     deadline = time.monotonic() + _STALE_S
     while True:
         try:
-            async with open_call(
-                session,
-                tool,
-                layout,
-                "receive",
-                stdin=_request(layout, wanted),
-                sudo=sudo,
-                python=python,
-            ) as talk:
-                await _Sending(talk, session.host_name, wanted, progress).finish()
+            async with opening(_request(layout, files)) as talk:
+                await _Sending(talk, host, files, progress).finish()
             return
         except BusyError:
             if time.monotonic() > deadline:

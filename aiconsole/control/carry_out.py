@@ -55,6 +55,8 @@ class Job:
     notes: tuple[str, ...] = ()
     plan_only: bool = False
     yes: bool = False
+    next_verbs: tuple[str, ...] = ()
+    """Calls that will follow the check, opened while it goes on."""
 
 
 async def carry_out(job: Job, ask: Ask) -> AsyncGenerator[Event, None]:
@@ -65,6 +67,8 @@ async def carry_out(job: Job, ask: Ask) -> AsyncGenerator[Event, None]:
     """
     host, clock = job.line.host.name, _Clock()
     yield PhaseStarted(host, "check", "Compare the plan with the host")
+    if not job.plan_only:
+        job.line.warm(*job.next_verbs)
     report = from_json(CheckReport, await job.line.ask("check", stdin=_plan_line(job.plan)))
     missing = {check.missing_upload for check in report.steps} - {""}
     files = [pair for pair in job.files if pair[0].sha256 in missing]

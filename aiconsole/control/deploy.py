@@ -37,7 +37,13 @@ from aiconsole.control.telling import Done, Tell, telling
 from aiconsole.errors import CommandError, RefusedError
 from aiconsole.fleet.host import Host
 from aiconsole.keys.client_key import ClientKey, new_client_key
-from aiconsole.onhost.wire import DEFAULT_SLOTS, Upload, pool_tokens, request_tokens
+from aiconsole.onhost.wire import (
+    DEFAULT_SLOTS,
+    ServiceState,
+    Upload,
+    pool_tokens,
+    request_tokens,
+)
 from aiconsole.preflight.deploy import DeployNeeds, check_deploy, check_machine
 from aiconsole.preflight.verdict import refuse_failures, warnings
 from aiconsole.question import Ask
@@ -70,7 +76,16 @@ async def deploy_host(
     yield PhaseStarted(host.name, "connect", f"Connect to {host.endpoint}")
     await pool.session(host)
     yield PhaseStarted(host.name, "inspect", "Read what the host is and holds")
-    seen = await inspect_host(pool, host)
+    seen = await inspect_host(pool, host, "check")
+    async with seen.line.cooling(), aclosing(_deploy(seen, options, ask)) as events:
+        async for event in events:
+            yield event
+
+
+async def _deploy(
+    seen: Inspection, options: DeployOptions, ask: Ask
+) -> AsyncGenerator[Event, None]:
+    host = seen.line.host
     machine = check_machine(seen.facts)
     refuse_failures(host.name, machine)
     yield PhaseStarted(host.name, "build", "Prepare layers and model")
@@ -230,7 +245,15 @@ def _job(
         notes=(*notes, *warned),
         plan_only=options.plan_only,
         yes=options.yes,
+        next_verbs=_next_verbs(wanted, state, needs),
     )
+
+
+def _next_verbs(wanted: Wanted, state: ServiceState, needs: DeployNeeds) -> tuple[str, ...]:
+    """What will follow the check, as far as it can be told before."""
+    if state.release_id == wanted.release.id and state.wanted == "running":
+        return ()
+    return ("receive", "start") if needs.upload_bytes else ("start",)
 
 
 def _needs(wanted: Wanted, seen: Inspection) -> DeployNeeds:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
+from aiconsole.bundle.tool import ToolCall
 from aiconsole.control.events import LinkChanged, RunAdvanced
 from aiconsole.control.line import HostLine
 from aiconsole.errors import (
@@ -25,6 +26,9 @@ _SILENCE_LIMIT_S = 7.0
 
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
 """Waits between attempts to come back; the last one repeats."""
+
+_LAST_WORD_S = 1.0
+"""Of the verb that followed a run, once the run is through."""
 
 _REFUSALS = 5
 """Answers in a row that cannot be used before the run is left to itself."""
@@ -166,7 +170,10 @@ class _Following:
                 if message is None:
                     raise LinkLostError("The line ended before the run did")
                 self._known, self._refusals = True, 0
-                yield self._event(message)
+                event = self._event(message)
+                if event is not None and event.kind == "run-finished":
+                    await _to_its_end(talk)
+                yield event
 
     def _event(self, message: dict[str, object]) -> RunEvent | None:
         if "seq" not in message:
@@ -175,3 +182,11 @@ class _Following:
             return from_json(RunEvent, message)
         except WireError as error:
             raise CommandError(f"{self._host} answers what cannot be read", str(error)) from error
+
+
+async def _to_its_end(talk: ToolCall) -> None:
+    """Let the verb end by itself: to stop it would cost a channel and its round trips."""
+    with suppress(TimeoutError, AiconsoleError):
+        async with asyncio.timeout(_LAST_WORD_S):
+            while await talk.read() is not None:
+                pass

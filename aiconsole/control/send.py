@@ -64,5 +64,6 @@ async def _send_once(
         files,
         sudo=line.sudo,
         python=line.python,
+        opening=lambda request: line.open("receive", stdin=request),
         progress=lambda sent: tell(Progress(line.host.name, "upload", "Send", sent, total_bytes)),
     )

@@ -46,8 +46,16 @@ async def act_on_service(
     yield PhaseStarted(host.name, "connect", f"Connect to {host.endpoint}")
     await pool.session(host)
     yield PhaseStarted(host.name, "inspect", "Read what the host is and holds")
-    seen = await inspect_host(pool, host)
-    act = verb(seen, options)
+    seen = await inspect_host(pool, host, "check")
+    async with seen.line.cooling(), aclosing(_carry_out(seen, verb, options, ask)) as events:
+        async for event in events:
+            yield event
+
+
+async def _carry_out(
+    seen: Inspection, verb: Verb, options: RestartOptions, ask: Ask
+) -> AsyncGenerator[Event, None]:
+    host, act = seen.line.host, verb(seen, options)
     job = Job(
         line=seen.line,
         plan=make_plan(act.title, seen.line.layout, act.steps),
@@ -55,6 +63,7 @@ async def act_on_service(
         notes=act.notes,
         plan_only=options.plan_only,
         yes=options.yes,
+        next_verbs=("start",),
     )
     async with aclosing(carry_out(job, ask)) as events:
         async for event in events:

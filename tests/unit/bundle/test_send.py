@@ -110,6 +110,29 @@ async def test_files_arrive_whole(tmp_path: Path, here: LocalSession, layout: Ho
     assert told == sorted(told)
 
 
+async def test_large_files_go_side_by_side(
+    tmp_path: Path, here: LocalSession, layout: HostLayout
+) -> None:
+    files = make_files(tmp_path, [2_100_000, 4_000_000, 300_000])
+    await send(here, layout, files[2:], [])
+    told: list[int] = []
+    await send(here, layout, files, told)
+    assert arrived(layout, files)
+    assert told[0] == 300_000
+    assert told == sorted(told)
+    assert told[-1] == 6_400_000
+
+
+async def test_a_fault_of_one_channel_ends_the_other(
+    tmp_path: Path, here: LocalSession, layout: HostLayout
+) -> None:
+    files = make_files(tmp_path, [2_100_000, 4_000_000])
+    files[0][1].write_bytes(bytes(2_100_000))
+    with pytest.raises(TransferError, match="is not what was sent"):
+        await send(here, layout, files, [])
+    assert not present(layout, files[0][0])
+
+
 async def test_what_is_there_is_not_sent_again(
     tmp_path: Path, here: LocalSession, layout: HostLayout
 ) -> None:
