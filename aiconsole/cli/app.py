@@ -114,6 +114,19 @@ def _print_version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
+    readonly: Annotated[
+        bool, typer.Option("--readonly", help="Turn off everything that changes a host.")
+    ] = False,
+    ascii_only: Annotated[
+        bool, typer.Option("--ascii", help="Draw with ASCII; taken where the locale has no UTF-8.")
+    ] = False,
+    theme: Annotated[
+        str, typer.Option(metavar="NAME", help="dark, light, terminal; default: what fits.")
+    ] = "",
+    interval: Annotated[
+        float, typer.Option(metavar="S", help="Seconds between readings.", min=0.5, max=3600.0)
+    ] = 2.0,
+    host: Annotated[str, typer.Option(metavar="NAME", help="Open this host at once.")] = "",
     version: Annotated[
         bool,
         typer.Option(
@@ -123,12 +136,36 @@ def root(
 ) -> None:
     """Bring AI inference to your own Linux servers, watch it, and restart it without a failure.
 
-    Without a command it opens the screen.
+    Without a command it opens the screen; the options before a command are the screen's.
     """
-    if context.invoked_subcommand is None:
-        # Late, so that no other command pays for the screen's libraries.
-        screen = import_module("aiconsole.cli.screen")
-        raise typer.Exit(screen.open_screen())
+    if context.invoked_subcommand is not None:
+        _refuse_screen_options(context)
+        return
+    # Late, so that no other command pays for the screen's libraries.
+    screen = import_module("aiconsole.cli.screen")
+    code = screen.open_screen(
+        interval_s=interval, readonly=readonly, ascii_only=ascii_only, theme=theme, host=host
+    )
+    raise typer.Exit(code)
+
+
+def _refuse_screen_options(context: typer.Context) -> None:
+    """A command would not keep them: somebody could take `--readonly deploy` for harmless."""
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name and _was_given(context, parameter.name)
+    ]
+    if given:
+        raise typer.BadParameter(
+            f"only the screen knows it, {context.invoked_subcommand} does not",
+            param_hint=given[0],
+        )
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def up(
     if code or as_json or no_screen or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise typer.Exit(code)
     # Late, so that no other command pays for the screen's libraries.
-    raise typer.Exit(import_module("aiconsole.cli.screen").open_screen())
+    raise typer.Exit(import_module("aiconsole.cli.screen").open_screen(host=LOCALHOST))
 
 
 def down(as_json: Json = False) -> None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from aiconsole.cli.mistake import tell_mistake
+from aiconsole.errors import SettingsError
 from aiconsole.question import Ask
 
 if TYPE_CHECKING:
@@ -34,14 +36,19 @@ def open_screen(
         theme: `dark`, `light`, `terminal` or one of Textual's; empty takes what fits.
         host: Open this host's screen at once.
         services: How the services are opened, where the caller has its own way.
+
+    Raises:
+        SettingsError: There is no such theme.
     """
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         print("aiconsole: the screen needs a terminal; try `aiconsole status --json`",
               file=sys.stderr)  # fmt: skip
         return 2
     from aiconsole.tui.app import ConsoleApp
-    from aiconsole.tui.theme import speaks_unicode
+    from aiconsole.tui.theme import speaks_unicode, theme_names
 
+    if theme and theme not in theme_names():
+        raise SettingsError(f"There is no theme {theme}", f"there are {', '.join(theme_names())}")
     app = ConsoleApp(
         services or _open_services,
         interval_s=max(MIN_INTERVAL_S, interval_s),
@@ -51,6 +58,9 @@ def open_screen(
         first_host=host,
     )
     app.run(mouse="SSH_CONNECTION" not in os.environ)
+    if app.broken_by is not None:
+        tell_mistake(app.broken_by, as_json=False)
+        return SettingsError.exit_code
     return app.return_code or 0
 
 

@@ -87,6 +87,17 @@ class ConsoleApp(App[None]):
             self.register_theme(look)
         self.theme = theme_name or theme.fitting_theme()
 
+    @property
+    def broken_by(self) -> Exception | None:
+        """The mistake of the console's own that ended it."""
+        return self._exception
+
+    def _fatal_error(self) -> None:
+        # Textual would print every local variable of every frame, passwords too.
+        if self._exception is not None:
+            record(self._exception)
+        self._close_messages_no_wait()
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What our style sheets use, for themes that come with Textual."""
         return theme.VARIABLES

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiconsole import paths
 from aiconsole.errors import AiconsoleError, RefusedError
@@ -43,20 +45,35 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(error.title, error.detail, error.hint, isinstance(error, RefusedError))
     return Failure(
         "The console made a mistake",
-        f"{type(error).__name__}: {error}",
+        f"{type(error).__name__}{_place(error)}",
         f"the details are in {paths.state_dir() / 'console.log'}",
         False,
     )
 
 
 def record(error: BaseException) -> None:
-    """Write an error that nobody expected, with its traceback, into the console's log file."""
+    """Write an error that nobody expected into the console's log file, frame by frame.
+
+    Its message stays out: it may hold whatever it was about, a password too.
+    """
     logger = logging.getLogger("aiconsole.tui")
     if not logger.handlers:
         handler = logging.FileHandler(paths.state_dir() / "console.log", delay=True)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
-    logger.error("%s", type(error).__name__, exc_info=error)
+    logger.error("%s", "\n".join(_frames(error)))
     for kept in logger.handlers:
         kept.flush()
+
+
+def _frames(error: BaseException) -> list[str]:
+    behind = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    lines = [*_frames(behind), "and then"] if behind is not None else []
+    frames = [text.rstrip() for text in traceback.format_tb(error.__traceback__)]
+    return [*lines, type(error).__name__, *frames]
+
+
+def _place(error: BaseException) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    return f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""

@@ -91,6 +91,12 @@ TERMINAL = Theme(
 THEMES = (DARK, LIGHT, TERMINAL)
 
 
+def theme_names() -> tuple[str, ...]:
+    """The console's own themes, then those that come with Textual."""
+    own = tuple(look.name for look in THEMES)
+    return (*own, *sorted(set(BUILTIN_THEMES) - set(own)))
+
+
 def fitting_theme(environ: Mapping[str, str] = os.environ) -> str:
     """The theme for this terminal: its own colours where it has few, or where NO_COLOR is set."""
     if "NO_COLOR" in environ:

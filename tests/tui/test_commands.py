@@ -174,11 +174,14 @@ async def test_a_failure_nobody_expected_is_told_and_logged() -> None:
     async with running(script) as (app, pilot):
         await pilot.press("d")
         await until(pilot, lambda: "The console made a mistake" in text(app))
-        assert "ZeroDivisionError: a bug" in text(app)
+        assert "ZeroDivisionError at test_commands.py:" in text(app)
         assert app.is_running
         from aiconsole import paths
 
-        assert "ZeroDivisionError" in (paths.state_dir() / "console.log").read_text()
+        logged = (paths.state_dir() / "console.log").read_text()
+        assert "ZeroDivisionError" in logged
+        assert 'raise ZeroDivisionError("a bug")' in logged
+        assert "ZeroDivisionError: a bug" not in logged
 
 
 def test_the_first_frame_waits_for_no_ssh_and_no_plot() -> None:

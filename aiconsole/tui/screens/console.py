@@ -26,6 +26,10 @@ class ConsoleScreen(Screen[None]):
     top_bar = getters.query_one(TopBar)
     key_bar = getters.query_one(KeyBar)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._composed = False
+
     @property
     def console_app(self) -> ConsoleApp:
         """The app, by its own type."""
@@ -61,9 +65,13 @@ class ConsoleScreen(Screen[None]):
     def draw_body(self, state: ConsoleState) -> None:
         """Show the state in the screen's own widgets."""
 
+    def on_mount(self) -> None:
+        """Only now its widgets are there: a tick may have come before."""
+        self._composed = True
+
     def draw(self) -> None:
         """Show the present state; called with every tick and after every event."""
-        if not self.is_mounted:
+        if not self._composed:
             return
         state = self.console_app.state
         self.top_bar.tell(
