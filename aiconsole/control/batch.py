@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from aiconsole.control.events import Event, Result
 from aiconsole.errors import AiconsoleError
@@ -13,15 +13,19 @@ from aiconsole.fleet.host import Host
 
 OneHost: TypeAlias = Callable[[Host], AsyncGenerator[Event, None]]
 
+_News: TypeAlias = "asyncio.Queue[tuple[Event, asyncio.Event] | asyncio.Task[None]]"
+"""Each event with the sign that it was taken; a task where a host is through."""
+
 
 async def in_batches(hosts: Sequence[Host], size: int, one: OneHost) -> AsyncGenerator[Event, None]:
     """Yield the events of all hosts as they come; each host ends with exactly one Result.
 
     A host whose operation raises ends with a `failed` or `refused` Result. After the first one
     that is not fine, hosts that have not begun are skipped; those at work go on to their end.
+    A host goes on when its last event was taken: no question comes before what it is about.
     """
     waiting = list(hosts)
-    news: asyncio.Queue[Event | asyncio.Task[None]] = asyncio.Queue()
+    news: _News = asyncio.Queue()
     running: set[asyncio.Task[None]] = set()
     stopped_by = ""
     try:
@@ -39,9 +43,11 @@ async def in_batches(hosts: Sequence[Host], size: int, one: OneHost) -> AsyncGen
                 running.discard(item)
                 item.result()
                 continue
-            if isinstance(item, Result) and item.exit_code != 0 and not stopped_by:
-                stopped_by = item.host
-            yield item
+            event, taken = item
+            if isinstance(event, Result) and event.exit_code != 0 and not stopped_by:
+                stopped_by = event.host
+            yield event
+            taken.set()
     finally:
         for task in running:
             task.cancel()
@@ -50,13 +56,14 @@ async def in_batches(hosts: Sequence[Host], size: int, one: OneHost) -> AsyncGen
                 await task
 
 
-async def _drain(one: OneHost, host: Host, news: asyncio.Queue[Event | asyncio.Task[None]]) -> None:
+async def _drain(one: OneHost, host: Host, news: _News) -> None:
     try:
         async with aclosing(one(host)) as events:
             async for event in events:
-                news.put_nowait(event)
+                taken = asyncio.Event()
+                news.put_nowait((event, taken))
+                await taken.wait()
     except AiconsoleError as error:
         refused = error.exit_code == 1
-        news.put_nowait(
-            Result(host.name, "refused" if refused else "failed", error.title, error=error)
-        )
+        outcome: Literal["refused", "failed"] = "refused" if refused else "failed"
+        news.put_nowait((Result(host.name, outcome, error.title, error=error), asyncio.Event()))

@@ -48,6 +48,21 @@ async def test_never_more_hosts_at_work_than_the_batch(size: int) -> None:
     assert fleet.most <= size
 
 
+async def test_a_host_goes_on_when_its_last_event_was_taken() -> None:
+    shown: list[str] = []
+    at_question: list[list[str]] = []
+
+    async def one(host: Host) -> AsyncGenerator[Event, None]:
+        yield PhaseStarted(host.name, "check", "the plan")
+        at_question.append(list(shown))
+        yield Result(host.name, "refused", "the answer was no")
+
+    async for event in in_batches(HOSTS[:1], 1, one):
+        await asyncio.sleep(0)  # a consumer that takes its time
+        shown.append(event.text if isinstance(event, PhaseStarted) else "result")
+    assert at_question == [["the plan"]]
+
+
 async def test_the_first_failure_skips_the_rest() -> None:
     ends = await outcomes(Fleet(failing="web2"), 1)
     assert ends == {
