@@ -5,6 +5,7 @@ The CLI answers with a prompt, the TUI with a modal, a test with a function.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -41,3 +42,14 @@ Ask: TypeAlias = Callable[[Question], Awaitable[Answer]]
 async def ask_nobody(question: Question) -> Answer:
     """Answer every question with None: the caller runs without a terminal."""
     return None
+
+
+def in_turn(ask: Ask) -> Ask:
+    """Let hosts that are worked on side by side ask one after another: there is one operator."""
+    turn = asyncio.Lock()
+
+    async def ask_in_turn(question: Question) -> Answer:
+        async with turn:
+            return await ask(question)
+
+    return ask_in_turn

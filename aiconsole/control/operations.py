@@ -13,7 +13,7 @@ from aiconsole.control.inspection import inspect_host, open_line
 from aiconsole.control.options import DeployOptions, RestartOptions
 from aiconsole.fleet.host import Host
 from aiconsole.onhost.wire import HostStatus, RunSummary
-from aiconsole.question import Ask
+from aiconsole.question import Ask, in_turn
 from aiconsole.session.pool import Pool
 
 
@@ -31,6 +31,7 @@ class Operations:
         self, hosts: Sequence[Host], options: DeployOptions, ask: Ask
     ) -> AsyncGenerator[Event, None]:
         """Bring hosts to the chosen release, `options.batch` at a time."""
+        ask = in_turn(ask)
         return in_batches(
             hosts, options.batch, lambda host: deploy_host(self._pool, host, options, ask)
         )
