@@ -75,15 +75,7 @@ class ToolCall:
         await self._process.write_eof()
 
     def _decode(self, line: bytes) -> dict[str, Any]:
-        try:
-            value = json.loads(line)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise CommandError(
-                f"The tool's answer from {self._host} cannot be read",
-                f"{len(line)} bytes that are not a JSON object",
-            )
+        value = _object(line, self._host)
         if "fault" in value:
             raise error_of_fault(value["fault"], self._host)
         return value
@@ -172,9 +164,24 @@ async def _tool_is_missing(process: Process, host: str) -> bool:
         if line in (b"HAVE\n", b"NEED\n"):
             return line == b"NEED\n"
         if line.startswith(b'{"fault"'):
-            raise error_of_fault(json.loads(line)["fault"], host)
+            raise error_of_fault(_object(line, host)["fault"], host)
     raise CommandError(
         f"The tool on {host} cannot be heard",
         "the login shell prints too much before it",
         "Keep the shell's profile silent for commands.",
     )
+
+
+def _object(line: bytes, host: str) -> dict[str, Any]:
+    """Decode a line of the tool; whatever else comes from a host is an error, never a surprise."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise CommandError(
+            f"The tool's answer from {host} cannot be read",
+            f"{len(line)} bytes that are not a JSON object",
+            "Run it again; if it stays, look at python3 and the login shell on the host.",
+        )
+    return value
