@@ -24,6 +24,7 @@ from aiconsole.tui.bridge import (
     OpenServices,
     OperationEnded,
     OperationTold,
+    ReleasesListed,
     RunsListed,
     Told,
 )
@@ -127,26 +128,27 @@ class ConsoleApp(App[None]):
 
     def run_command(self, command: Command, words: tuple[str, ...]) -> None:
         """The one way into a command, from a key, the palette or a typed line."""
-        # Words name the hosts themselves: what is chosen on the screen does not matter then.
-        refusal = command.refusal_always if words else command.refusal
-        if reason := refusal(self.desk):
-            self.refuse(f"Cannot {command.label_in(self.desk.view_name)} now", reason)
-            return
         try:
-            command.run(self.desk, words)
-        except RefusedError as error:
+            self._carry_out(command, words)
+        except AiconsoleError as error:
             self.refuse(error.title, ". ".join(filter(None, (error.detail, error.hint))))
 
     def run_typed(self, text: str | None) -> None:
-        """Carry out a line that was typed after `:`."""
+        """Carry out a line that was typed after `:`; one that is refused can be corrected."""
         if not text:
             return
         try:
-            command, words = parse(text, self.desk)
-        except RefusedError as error:
-            self.refuse(error.title, ". ".join(filter(None, (error.detail, error.hint))))
-        else:
-            self.run_command(command, words)
+            self._carry_out(*parse(text, self.desk))
+        except AiconsoleError as error:
+            parts = (f"{error.title}: {error.detail}" if error.detail else error.title, error.hint)
+            self.desk.show_command_line(text, ". ".join(filter(None, parts)))
+
+    def _carry_out(self, command: Command, words: tuple[str, ...]) -> None:
+        # Words name the hosts themselves: what is chosen on the screen does not matter then.
+        refusal = command.refusal_always if words else command.refusal
+        if reason := refusal(self.desk):
+            raise RefusedError(f"Cannot {command.label_in(self.desk.view_name)} now", reason)
+        command.run(self.desk, words)
 
     def refuse(self, title: str, reason: str) -> None:
         """Say why something was not done."""
@@ -182,7 +184,13 @@ class ConsoleApp(App[None]):
     def on_runs_listed(self, message: RunsListed) -> None:
         """The newest runs of a host."""
         self.state.runs[message.host] = message
+        self.desk.complete_anew()
         self.desk.screen.draw()
+
+    def on_releases_listed(self, message: ReleasesListed) -> None:
+        """Which releases lie on a host."""
+        self.state.releases[message.host] = message.releases
+        self.desk.complete_anew()
 
     def on_operation_told(self, message: OperationTold) -> None:
         """An operation told something; its screen may be open or not."""
@@ -194,6 +202,7 @@ class ConsoleApp(App[None]):
         operation = self.state.operation(message.number)
         operation.end(message.error)
         for name in operation.host_names:
+            self.state.releases.pop(name, None)
             self.desk.list_runs(name)
         self.desk.screen.draw()
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from textual.message import Message
 
-from aiconsole.control.options import DeployOptions, RestartOptions
-from aiconsole.errors import AiconsoleError
+from aiconsole.control.options import DeployOptions
+from aiconsole.errors import AiconsoleError, UnknownHostError
 from aiconsole.onhost.wire import RunSummary
 from aiconsole.question import Ask
 from aiconsole.telemetry.sample import FleetSnapshot
-from aiconsole.tui.commands.console import Verb
+from aiconsole.tui.commands.console import Choices, Verb
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -81,6 +81,15 @@ class RunsListed(Message):
         self.error = error
 
 
+class ReleasesListed(Message):
+    """The releases on a host, newest first."""
+
+    def __init__(self, host: str, releases: tuple[str, ...]) -> None:
+        super().__init__()
+        self.host = host
+        self.releases = releases
+
+
 class Bridge:
     """Iterates what the services stream and posts messages to the app; touches no widget."""
 
@@ -118,26 +127,26 @@ class Bridge:
                     self._app.post_message(FleetTick(snapshot))
 
     async def operate(
-        self, number: int, verb: Verb, names: tuple[str, ...], release_id: str = ""
+        self, number: int, verb: Verb, names: tuple[str, ...], choices: Choices
     ) -> None:
         """Carry an operation out and pass on what it tells."""
-        await self._pass_on(number, self._stream(verb, names, release_id))
+        await self._pass_on(number, self._stream(verb, names, choices))
 
     async def attach(self, number: int, name: str, run_id: str) -> None:
         """Follow a run that is at work already."""
-        stream = self.services.operations.attach(self._hosts[name], run_id)
+        stream = self.services.operations.attach(self._host(name), run_id)
         await self._pass_on(number, stream)
 
     async def cancel(self, name: str, run_id: str) -> None:
         """Ask a run to stop and undo; what follows is told by whoever follows it."""
-        await self.services.operations.cancel(self._hosts[name], run_id)
+        await self.services.operations.cancel(self._host(name), run_id)
 
     async def trust(self, name: str) -> None:
         """Ask whether the key that a host shows is its own, and try the host again."""
         # Loaded here: it brings SSH, which the first frame does not wait for.
         from aiconsole.fleet.trust import trust_anew
 
-        host, pool = self._hosts[name], self.services.pool
+        host, pool = self._host(name), self.services.pool
         fingerprint = await trust_anew(pool, host, self._ask)
         pool.retry_now(host)
         text = f"trusted with {fingerprint}" if fingerprint else "its key was trusted already"
@@ -146,22 +155,41 @@ class Bridge:
     async def list_runs(self, name: str) -> None:
         """Read the newest runs of a host."""
         try:
-            runs = await self.services.operations.runs(self._hosts[name])
+            runs = await self.services.operations.runs(self._host(name))
         except AiconsoleError as error:
             self._app.post_message(RunsListed(name, (), error))
         else:
             self._app.post_message(RunsListed(name, runs))
 
-    def _stream(self, verb: Verb, names: tuple[str, ...], release_id: str) -> AsyncIterator[Event]:
+    async def list_releases(self, name: str) -> None:
+        """Read which releases lie on a host."""
+        status = await self.services.operations.status(self._host(name))
+        ids = tuple(str(release.get("id", "")) for release in status.releases)
+        self._app.post_message(ReleasesListed(name, tuple(filter(None, ids))))
+
+    def select(self, selectors: tuple[str, ...]) -> tuple[str, ...]:
+        """The hosts of the fleet that names, globs, `@group` and `tag=value` choose."""
+        # Loaded with the services by now: it brings TOML, which the first frame does not wait for.
+        from aiconsole.fleet.select import select_hosts
+
+        return tuple(host.name for host in select_hosts(self.services.inventory, selectors))
+
+    def _host(self, name: str) -> Host:
+        host = self._hosts.get(name)
+        if host is None:
+            raise UnknownHostError(f"There is no host {name}", "it is not in the fleet any more")
+        return host
+
+    def _stream(self, verb: Verb, names: tuple[str, ...], choices: Choices) -> AsyncIterator[Event]:
         operations = self.services.operations
-        hosts = [self._hosts[name] for name in names]
-        if verb == "deploy":
-            return operations.deploy(hosts, DeployOptions(), self._ask)
+        hosts = [self._host(name) for name in names]
+        if isinstance(choices, DeployOptions):
+            return operations.deploy(hosts, choices, self._ask)
         begin = {
             "restart": operations.restart, "rollback": operations.rollback,
             "stop": operations.stop, "start": operations.start,
         }[verb]  # fmt: skip
-        return begin(hosts, RestartOptions(release_id=release_id), self._ask)
+        return begin(hosts, choices, self._ask)
 
     async def _pass_on(self, number: int, stream: AsyncIterator[Event]) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiconsole.tui.commands import registry
 from aiconsole.tui.commands.command import Command
-from aiconsole.tui.commands.console import Verb, ViewName
+from aiconsole.tui.commands.console import Choices, Verb, ViewName
 from aiconsole.tui.history import TypedHistory
 from aiconsole.tui.operation import Operation
 from aiconsole.tui.present.bars import KeyHint, key_text
@@ -26,6 +26,7 @@ class Desk:
     def __init__(self, app: ConsoleApp) -> None:
         self._app = app
         self._typed = TypedHistory()
+        self._asked: set[tuple[str, str]] = set()
 
     @property
     def screen(self) -> ConsoleScreen:
@@ -85,11 +86,29 @@ class Desk:
         working = (op for op in self._app.state.working if host in op.host_names)
         return next((operation.title for operation in working), "")
 
-    def begin(self, verb: Verb, hosts: tuple[str, ...], release_id: str = "") -> None:
+    def select(self, selectors: tuple[str, ...]) -> tuple[str, ...]:
+        """The hosts of the fleet that names, globs, `@group` and `tag=value` choose."""
+        return self._app.bridge.select(selectors)
+
+    def releases_of(self, host: str) -> tuple[str, ...]:
+        """Releases known to lie on a host; asks the host where none are known."""
+        known = self._app.state.releases.get(host)
+        if known is None and self._asks_first("releases", host):
+            self._app.work(self._app.bridge.list_releases(host), "releases")
+        return known or ()
+
+    def runs_of(self, host: str) -> tuple[str, ...]:
+        """Runs known of a host; asks the host where none are known."""
+        listed = self._app.state.runs.get(host)
+        if listed is None and self._asks_first("runs", host):
+            self.list_runs(host)
+        return tuple(run.run_id for run in listed.runs) if listed else ()
+
+    def begin(self, verb: Verb, hosts: tuple[str, ...], choices: Choices) -> None:
         """Start an operation and show it."""
         operation = self._new_operation(verb, hosts)
         bridge = self._app.bridge
-        self._app.work(bridge.operate(operation.number, verb, hosts, release_id), "operation")
+        self._app.work(bridge.operate(operation.number, verb, hosts, choices), "operation")
         self.open_operation()
 
     def attach(self, host: str, run_id: str) -> None:
@@ -144,11 +163,20 @@ class Desk:
         entries = tuple(HelpEntry(" ".join(keys), text) for text, keys in moves.items())
         self._app.push_screen(HelpScreen(self, entries))
 
-    def show_command_line(self) -> None:
-        """Let the operator type a command."""
+    def show_command_line(self, text: str = "", refusal: str = "") -> None:
+        """Let the operator type a command, or correct the one that was refused."""
         from aiconsole.tui.screens.command_line.screen import CommandLineScreen
 
-        self._app.push_screen(CommandLineScreen(self, self._typed), self._app.run_typed)
+        self._asked.clear()
+        line = CommandLineScreen(self, self._typed, text, refusal)
+        self._app.push_screen(line, self._app.run_typed)
+
+    def complete_anew(self) -> None:
+        """More is known that a typed line could go on with."""
+        from aiconsole.tui.screens.command_line.screen import CommandLineScreen
+
+        if isinstance(self._app.screen, CommandLineScreen):
+            self._app.screen.search()
 
     def show_palette(self) -> None:
         """Let the operator search the commands."""
@@ -199,6 +227,12 @@ class Desk:
     def quit_console(self) -> None:
         """Quit, after asking where something is going on."""
         self._app.work(self._app.quit_when_sure(), "quit")
+
+    def _asks_first(self, what: str, host: str) -> bool:
+        """True once while a line is typed: a host that does not answer is not asked again."""
+        first = (what, host) not in self._asked and host in self.host_names
+        self._asked.add((what, host))
+        return first
 
     def _new_operation(self, verb: str, hosts: tuple[str, ...]) -> Operation:
         operations = self._app.state.operations

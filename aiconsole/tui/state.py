@@ -31,6 +31,8 @@ class ConsoleState:
     operations: list[Operation] = field(default_factory=list)
     runs: dict[str, RunsListed] = field(default_factory=dict)
     """The newest runs of hosts that were looked at."""
+    releases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Releases on the hosts that were asked, newest first."""
     failure: Failure | None = None
     """Why there are no readings at all: a settings file that cannot be read."""
     _newest: FleetSnapshot = field(default_factory=FleetSnapshot)

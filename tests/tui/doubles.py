@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, cast
 from aiconsole.control.events import Event
 from aiconsole.errors import AiconsoleError
 from aiconsole.fleet.host import Host
-from aiconsole.onhost.wire import Frame, GpuReading, HostReading, InferdReading, RunSummary
+from aiconsole.onhost.wire import (
+    Frame,
+    GpuReading,
+    HostLayout,
+    HostReading,
+    HostStatus,
+    InferdReading,
+    RunSummary,
+    ServiceState,
+)
 from aiconsole.question import Ask
 from aiconsole.telemetry.sample import FleetSnapshot, History, HostView, Sample
 
@@ -102,6 +111,9 @@ class Script:
     snapshot: FleetSnapshot
     play: Callable[[str, Ask], AsyncIterator[Event]] | None = None
     runs: tuple[RunSummary, ...] = ()
+    releases: tuple[str, ...] = ()
+    asked: list[str] = field(default_factory=list)
+    """Hosts whose service was asked for its state."""
     open_error: AiconsoleError | None = None
     calls: list[tuple[str, tuple[str, ...], Any]] = field(default_factory=list)
     cancelled: list[tuple[str, str]] = field(default_factory=list)
@@ -135,6 +147,9 @@ class _Services:
     @property
     def hosts(self) -> tuple[Host, ...]:
         return self._script.hosts
+
+    def get(self, name: str) -> Host:
+        return next(host for host in self._script.hosts if host.name == name)
 
     @asynccontextmanager
     async def collector(self, hosts: Sequence[Host]) -> AsyncGenerator[_Collector, None]:
@@ -172,6 +187,11 @@ class _Operations:
 
     async def cancel(self, host: Host, run_id: str) -> None:
         self._script.cancelled.append((host.name, run_id))
+
+    async def status(self, host: Host) -> HostStatus:
+        self._script.asked.append(host.name)
+        releases = tuple({"id": release} for release in self._script.releases)
+        return HostStatus(HostLayout.system(), ServiceState(), (), releases, self._script.runs)
 
     async def runs(self, host: Host) -> tuple[RunSummary, ...]:
         return self._script.runs

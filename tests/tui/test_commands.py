@@ -81,7 +81,7 @@ async def test_the_command_line_opens_a_host_and_remembers() -> None:
         ("fly", "No such command"),
         ("deploy nowhere", "nowhere is not in the fleet"),
         ("theme nonsense", "No such theme"),
-        ("attach web1", "a host and a run are needed"),
+        ("attach", "a host and a run are needed"),
         ("rollback one two", "One release at a time"),
     ],
 )

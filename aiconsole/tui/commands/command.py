@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 from textual.binding import Binding
 
 from aiconsole.tui.commands.console import Console, ViewName
+from aiconsole.tui.commands.options import Option
 
 Takes: TypeAlias = Literal["nothing", "host", "hosts", "theme", "host-release", "host-run"]
 
@@ -32,6 +33,8 @@ class Command:
     """Where it means something; elsewhere the key is free."""
     takes: ClassVar[Takes] = "nothing"
     """What may follow its word, for completion."""
+    options: ClassVar[tuple[Option, ...]] = ()
+    """What may be typed with `--` after its word."""
     typed_anywhere: ClassVar[bool] = True
     """False where even its word needs one of `views`."""
     changes_hosts: ClassVar[bool] = False
@@ -50,9 +53,14 @@ class Command:
         """How it is typed."""
         argument = {
             "nothing": "", "host": " HOST", "hosts": " [HOST...]", "theme": " NAME",
-            "host-release": " [HOST] [RELEASE]", "host-run": " HOST RUN",
+            "host-release": " [HOST] [RELEASE]", "host-run": " HOST [RUN]",
         }[self.takes]  # fmt: skip
         return f":{self.name}{argument}"
+
+    @property
+    def options_usage(self) -> str:
+        """Its options, as they are typed."""
+        return " ".join(f"[{option.usage}]" for option in self.options)
 
     def label_in(self, view: ViewName) -> str:
         """Its word in the footer of a view."""

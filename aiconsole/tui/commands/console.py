@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, Protocol, TypeAlias
 
+from aiconsole.control.options import DeployOptions, RestartOptions
+
 ViewName: TypeAlias = Literal["fleet", "host", "operation"]
 Verb: TypeAlias = Literal["deploy", "restart", "rollback", "stop", "start"]
+Choices: TypeAlias = DeployOptions | RestartOptions
+"""What the operator chose for an operation."""
 
 
 class Console(Protocol):
@@ -42,7 +46,20 @@ class Console(Protocol):
     def busy_with(self, host: str) -> str:
         """Title of the operation that works on a host from here; empty where none does."""
 
-    def begin(self, verb: Verb, hosts: tuple[str, ...], release_id: str = "") -> None:
+    def select(self, selectors: tuple[str, ...]) -> tuple[str, ...]:
+        """The hosts of the fleet that names, globs, `@group` and `tag=value` choose.
+
+        Raises:
+            AiconsoleError: One of them chooses nothing.
+        """
+
+    def releases_of(self, host: str) -> tuple[str, ...]:
+        """Releases known to lie on a host, newest first; asks the host where none are known."""
+
+    def runs_of(self, host: str) -> tuple[str, ...]:
+        """Runs known of a host, newest first; asks the host where none are known."""
+
+    def begin(self, verb: Verb, hosts: tuple[str, ...], choices: Choices) -> None:
         """Start an operation and show it."""
 
     def open_host(self, name: str) -> None:
@@ -66,8 +83,8 @@ class Console(Protocol):
     def show_help(self) -> None:
         """Show what the keys do."""
 
-    def show_command_line(self) -> None:
-        """Let the operator type a command."""
+    def show_command_line(self, text: str = "", refusal: str = "") -> None:
+        """Let the operator type a command, or correct the one that was refused."""
 
     def show_palette(self) -> None:
         """Let the operator search the commands."""

@@ -37,12 +37,12 @@ class Runs(Command):
 
 
 class Attach(Command):
-    """Follow a run that is at work on a host."""
+    """Follow a run on a host from its first step, or read how it went."""
 
     name, label, takes = "attach", "attach", "host-run"
 
     def run(self, console: Console, words: tuple[str, ...]) -> None:
-        """Take `HOST RUN`."""
+        """Take `HOST [RUN]`; the newest run where none is named."""
         console.attach(*_host_and_run(console, words, self.usage))
 
 
@@ -53,12 +53,19 @@ class Cancel(Command):
     changes_hosts = True
 
     def run(self, console: Console, words: tuple[str, ...]) -> None:
-        """Take `HOST RUN`."""
-        console.cancel(*_host_and_run(console, words, self.usage))
+        """Take `HOST RUN`; the run that is shown where none is named."""
+        if not words and console.shown_run is not None:
+            words = console.shown_run
+        host, run_id = _host_and_run(console, words, self.usage)
+        if not run_id:
+            raise RefusedError("Which run?", "Tab completes the runs of the host", self.usage)
+        console.cancel(host, run_id)
 
 
 def _host_and_run(console: Console, words: tuple[str, ...], usage: str) -> tuple[str, str]:
-    if len(words) != 2:
+    if not 1 <= len(words) <= 2:
         raise RefusedError("Which run?", "a host and a run are needed", f"type {usage}")
-    known_hosts(console, words[:1])
-    return words[0], words[1]
+    hosts = known_hosts(console, words[:1])
+    if len(hosts) != 1:
+        raise RefusedError("One host at a time", f"{words[0]} names {len(hosts)}")
+    return hosts[0], words[1] if len(words) == 2 else ""

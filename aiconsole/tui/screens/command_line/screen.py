@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import ClassVar
 
 from textual import getters, on
@@ -13,8 +15,10 @@ from textual.widgets import Input
 
 from aiconsole.tui.commands import registry
 from aiconsole.tui.commands.console import Console
-from aiconsole.tui.commands.typed import completions
+from aiconsole.tui.commands.path_names import path_names
+from aiconsole.tui.commands.typed import completions, open_word
 from aiconsole.tui.history import TypedHistory
+from aiconsole.tui.present.completion import candidate_line, refusal_lines, usage_lines
 from aiconsole.tui.present.line import Line, Piece, line
 from aiconsole.tui.widgets.rows import Texts
 
@@ -34,22 +38,33 @@ class CommandLineScreen(ModalScreen[str | None]):
     entry = getters.query_one(Input)
     hints = getters.query_one("#hints", Texts)
 
-    def __init__(self, console: Console, history: TypedHistory) -> None:
+    def __init__(
+        self, console: Console, history: TypedHistory, text: str = "", refusal: str = ""
+    ) -> None:
         super().__init__()
         self._desk = console
         self._history = history
+        self._text = text
+        self._refusal = refusal
         self._found: tuple[str, ...] = ()
         self._at = -1
+        self._paths: dict[str, tuple[str, ...]] = {}
+        """What was read from the disk, by the text of the path."""
 
     def compose(self) -> ComposeResult:
         """What could come next, and the line itself."""
         with Vertical(id="command-box"):
             yield Texts(id="hints")
-            yield Input(id="command", placeholder="deploy web1")
+            yield Input(self._text, id="command", placeholder="deploy web1", select_on_focus=False)
 
     def on_mount(self) -> None:
-        """Show what can be typed."""
-        self._show_hints("")
+        """Show what can be typed, or what was wrong with it."""
+        self.entry.cursor_position = len(self._text)
+        self.search()
+
+    def on_resize(self) -> None:
+        """Lay the hints out for this width."""
+        self._show_hints()
 
     def action_turn_away(self) -> None:
         """Close without doing anything."""
@@ -60,22 +75,32 @@ class CommandLineScreen(ModalScreen[str | None]):
         if not self._found:
             return
         self._at = (self._at + step) % len(self._found)
-        self._put(self._found[self._at])
-        if len(self._found) == 1:
-            self._put(self._found[0] + " ")
-            self._search(self.entry.value)
+        only = self._found[self._at]
+        if len(self._found) > 1:
+            self._put(only)
+        else:
+            self._put(only if only.endswith(("/", "=")) else f"{only} ")
+            self.search()
 
     def action_recall(self, step: int) -> None:
         """Bring back what was typed before."""
         self._put(self._history.step(step))
-        self._search(self.entry.value)
+        self.search()
+
+    def search(self) -> None:
+        """Look for what the line could go on with."""
+        text = self.entry.value
+        self._found, self._at = completions(text, self._desk, self._paths_of), -1
+        self._show_hints()
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
+        if event.value != self._text:
+            self._refusal = ""
         if 0 <= self._at < len(self._found) and event.value == self._found[self._at]:
-            self._show_hints(event.value)
+            self._show_hints()
         else:
-            self._search(event.value)
+            self.search()
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -86,21 +111,42 @@ class CommandLineScreen(ModalScreen[str | None]):
         self.entry.value = text
         self.entry.cursor_position = len(text)
 
-    def _search(self, text: str) -> None:
-        self._found, self._at = completions(text, self._desk), -1
-        self._show_hints(text)
+    def _paths_of(self, text: str) -> tuple[str, ...]:
+        if text not in self._paths:
+            self._paths[text] = ()
+            loop = asyncio.get_running_loop()
+            # A thread of its own that nobody waits for: a directory can hang for ever.
+            threading.Thread(target=self._read_paths, args=(text, loop), daemon=True).start()
+        return self._paths[text]
 
-    def _show_hints(self, text: str) -> None:
-        self.hints.show((self._hint_line(text),))
+    def _read_paths(self, text: str, loop: asyncio.AbstractEventLoop) -> None:
+        names = path_names(text)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._paths_read, text, names)
 
-    def _hint_line(self, text: str) -> Line:
-        if not self._found and not text:
-            self._found = completions("", self._desk)
-        command = registry.by_word(text.split()[0], self._desk.view_name) if text.split() else None
-        pieces: list[Piece | str] = [" "]
-        if command is not None and " " in text:
-            pieces += [Piece(f"{command.usage}  ", "strong"), Piece(f"{command.tooltip}  ", "dim")]
-        for number, found in enumerate(self._found):
-            word = found.rpartition(" ")[2]
-            pieces += [Piece(word, "accent" if number == self._at else "dim"), "  "]
-        return line(*pieces)
+    def _paths_read(self, text: str, names: tuple[str, ...]) -> None:
+        self._paths[text] = names
+        if self.is_attached:
+            self.search()
+
+    def _show_hints(self) -> None:
+        columns = self.size.width
+        lines = (*refusal_lines(self._refusal, columns), *self._hint_lines(columns))
+        self.hints.styles.height = len(lines)
+        self.hints.show(lines)
+
+    def _hint_lines(self, columns: int) -> tuple[Line, ...]:
+        text = self.entry.value
+        word = open_word(text, self._desk)
+        command = registry.by_word(word.before[0], self._desk.view_name) if word.before else None
+        candidates = candidate_line(self._words(word.head), self._at, columns)
+        if command is None:
+            return (candidates,)
+        usage = usage_lines(command.usage, command.options_usage, command.tooltip, columns)
+        if word.option is not None and word.option.takes_path and word.text and not self._found:
+            missing = f" no directory or GGUF file begins with {word.text}"
+            return (*usage, line(Piece(missing, "dim")))
+        return (*usage, candidates) if self._found else usage
+
+    def _words(self, head: str) -> tuple[str, ...]:
+        return tuple(found.removeprefix(head) for found in self._found)
