@@ -252,6 +252,23 @@ def test_a_killed_runner_is_settled_and_nobody_notices(site: Operated) -> None:
     assert (site.serving()["pid"], site.slots(), site.enabled()) == before
 
 
+def test_an_edited_socket_unit_is_put_right_and_the_socket_stays(site: Operated) -> None:
+    path = f"/etc/systemd/system/{systemd.SOCKET_UNIT}"
+    text, pid = site.host.read(path), site.serving()["pid"]
+    for last, outcome in ((swap_step("r1"), "done"), (swap_step("bad"), "undone")):
+        edited = text.replace("Backlog=4096", "Backlog=128")
+        site.host.write_bytes(path, edited.encode())
+        site.host.run("systemctl", "daemon-reload", check=True)
+        with load_process(site.host.address, 8000, clients=10) as load:
+            events = site.run(*ground_steps(), last)
+        assert events[-1].outcome == outcome, told(events)
+        assert load.report.failed == {}
+        assert site.serving()["pid"] == pid
+        assert site.host.read(path) == (text if outcome == "done" else edited)
+    assert site.run(*ground_steps())[-1].outcome == "done"
+    assert {step.change for step in site.check(*ground_steps()).steps} == {"none"}
+
+
 def test_a_crashed_slot_comes_back(site: Operated) -> None:
     pid = site.serving()["pid"]
     slot = site.serving()["slot"]

@@ -9,7 +9,7 @@ from aiconsole.onhost.runner.program import ProgramTimeout, run_program
 from aiconsole.onhost.runner.steps.kind import StepError
 
 _ACT_TIMEOUT_S = 90.0
-_PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload")
+_PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "Listen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class UnitNow:
     enabled: bool
     needs_reload: bool
     """Its file on the disk is newer than what systemd has read."""
+    listens: str
+    """Of a socket, where it listens; empty for other kinds."""
 
 
 def show(unit: str) -> UnitNow:
@@ -45,6 +47,7 @@ def show(unit: str) -> UnitNow:
         active=values.get("ActiveState") not in ("inactive", "failed", None),
         enabled=values.get("UnitFileState", "").startswith("enabled"),
         needs_reload=values.get("NeedDaemonReload") == "yes",
+        listens=values.get("Listen", ""),
     )
 
 

@@ -102,7 +102,7 @@ class UnitStep(Step):
     start: bool = False
     """Start it if it is not active. A running unit is never restarted by this step."""
     restart_on_change: bool = False
-    """Stop and start it where the content changed: for a socket whose address moves."""
+    """Stop and start it where the content changed; a socket only where its address moves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class UnitKind:
         present = path.read_bytes() if path.is_file() else b""
         diff = unified(str(path), present, wanted) if present != wanted else ""
         now = systemctl.show(step.name)
-        work = self._work(step, now, present != wanted)
+        work = self._work(step, now, present, wanted)
         if not path.is_file():
             return StepCheck(step.id, "create", diff, ", ".join(work))
         return StepCheck(step.id, "change" if diff or work else "none", diff, ", ".join(work))
@@ -54,7 +54,7 @@ class UnitKind:
             systemctl.act("daemon-reload")
         if step.enable and not now.enabled:
             systemctl.act("enable", step.name)
-        if content_changed and step.restart_on_change and now.active:
+        if content_changed and step.restart_on_change and now.active and _moved(step.name, now):
             self._start("restart", step, context)
         elif step.start and not now.active:
             self._start("start", step, context)
@@ -77,14 +77,15 @@ class UnitKind:
         if saved["enabled"] and not now.enabled:
             systemctl.act("enable", step.name)
         if saved["active"]:
-            moved = step.restart_on_change and path.read_bytes() != content_before
-            systemctl.act("restart" if moved else "start", step.name)
+            changed = step.restart_on_change and path.read_bytes() != content_before
+            systemctl.act("restart" if changed and _moved(step.name, now) else "start", step.name)
 
-    def _work(self, step: UnitStep, now: UnitNow, content_changes: bool) -> list[str]:
-        work = []
+    def _work(self, step: UnitStep, now: UnitNow, present: bytes, wanted: bytes) -> list[str]:
+        work, content_changes = [], present != wanted
         if step.enable and not now.enabled:
             work.append("enable")
-        if content_changes and step.restart_on_change and now.active:
+        moves = not _is_socket(step.name) or _addresses(present) != _addresses(wanted)
+        if content_changes and step.restart_on_change and now.active and moves:
             work.append("restart")
         elif step.start and not now.active:
             work.append("start")
@@ -98,3 +99,19 @@ class UnitKind:
         except StepError as error:
             error.data["log"] = systemctl.last_log_lines(step.name)
             raise
+
+
+def _moved(unit: str, before: UnitNow) -> bool:
+    """True where a restart would bring something: of a socket, only another address does.
+
+    To close a socket that slots accept from is to lose it: its address stays taken by them.
+    """
+    return not _is_socket(unit) or systemctl.show(unit).listens != before.listens
+
+
+def _is_socket(unit: str) -> bool:
+    return unit.endswith(".socket")
+
+
+def _addresses(content: bytes) -> list[bytes]:
+    return [line for line in content.splitlines() if line.startswith(b"Listen")]
