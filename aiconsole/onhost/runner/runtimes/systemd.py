@@ -121,11 +121,11 @@ class SystemdRuntime:
         return drained
 
     def enable(self, slot: str) -> None:
-        """Enable the unit of one slot and disable the other's."""
-        units = [unit_of(name) for name in SLOTS]
-        for name, unit, enabled in zip(SLOTS, units, _enabled(*units)):  # noqa: B905
-            if enabled != (name == slot):
-                _set_enabled(unit, name == slot)
+        """Enable the unit of one slot, then disable the other's: a boot never finds none."""
+        units = [unit_of(name) for name in sorted(SLOTS, key=lambda name: name != slot)]
+        for unit, enabled in zip(units, _enabled(*units)):  # noqa: B905
+            if enabled != (unit == unit_of(slot)):
+                _set_enabled(unit, not enabled)
 
     def slot_status(self, slot: str) -> SlotStatus:
         """As systemd sees it."""
