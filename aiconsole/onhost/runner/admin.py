@@ -1,11 +1,21 @@
-"""Talking to inferd over the admin socket of a slot: plain HTTP, no key."""
+"""Talking to inferd over the admin socket of a slot: plain HTTP, no key.
+
+The directory belongs to the service's user, and the runner is root: what lies there is taken for
+what it should be only after a look, and nothing in it may be endless.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import http.client
 import json
+import os
 import socket
+import stat
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +24,10 @@ from aiconsole.onhost.runner.steps.kind import StepError
 from aiconsole.onhost.wire import HostLayout
 
 _READY_WAIT_S = 30.0
+_LOOK_S = 10.0
 _PROMPT = "Once upon a time"
+_MOST_BYTES = 1024 * 1024
+"""Of an answer; the longest are completions of a few words."""
 
 
 class NoAnswer(Exception):  # noqa: N818 - a state that callers handle
@@ -35,7 +48,7 @@ class Admin:
         Raises:
             NoAnswer: It does not run, or not well.
         """
-        status, body = self._ask("GET", "/admin/status", None, timeout_s=10.0)
+        status, body = self._ask("GET", "/admin/status", None, timeout_s=_LOOK_S)
         document = _decoded(body)
         if status != 200 or not document:
             raise NoAnswer(f"the daemon in slot {self._slot} answered {status} for its status")
@@ -44,7 +57,7 @@ class Admin:
     def last_tally(self) -> dict[str, Any]:
         """Return the status document that the daemon left at its end; empty if it left none."""
         try:
-            return _decoded(Path(f"{self._run}/tally.json").read_bytes())
+            return _decoded(_read_plain(f"{self._run}/tally.json"))
         except OSError:
             return {}
 
@@ -75,7 +88,7 @@ class Admin:
     def _await_ready(self, seconds: float, cancel: Cancel) -> None:
         deadline = time.monotonic() + seconds
         while True:
-            status, body = self._ask("GET", "/ready", None, timeout_s=10.0)
+            status, body = self._ask("GET", "/ready", None, timeout_s=_LOOK_S)
             if status == 200:
                 return
             cancel.raise_if_requested()
@@ -95,15 +108,19 @@ class Admin:
         connection = _UnixConnection(f"{self._run}/admin.sock", timeout_s)
         headers = {"Connection": "close", "Content-Type": "application/json"}
         try:
-            connection.request(method, path, json.dumps(body) if body else None, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
+            with connection.within(timeout_s):
+                connection.request(method, path, json.dumps(body) if body else None, headers)
+                response = connection.getresponse()
+                content = response.read(_MOST_BYTES + 1)
         except TimeoutError as error:
             raise NoAnswer(f"no answer to {path} within {timeout_s:g} s") from error
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             raise NoAnswer(f"{self._run}/admin.sock: {error}") from error
-        finally:
-            connection.close()
+        except http.client.HTTPException as error:
+            raise NoAnswer(f"{self._run}/admin.sock: {_excerpt(str(error).encode())}") from error
+        if len(content) > _MOST_BYTES:
+            raise NoAnswer(f"the answer to {path} is longer than {_MOST_BYTES} bytes")
+        return response.status, content
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -114,13 +131,55 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        # Not by its name: a link there could lead root to another program's socket.
+        found = os.open(self._path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISSOCK(os.fstat(found).st_mode):
+                raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+            self.sock.connect(f"/proc/self/fd/{found}")
+        finally:
+            os.close(found)
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Limit a whole conversation: the socket's own limit begins anew with each byte.
+
+        Raises:
+            TimeoutError: It was not over in time.
+        """
+        late = threading.Event()
+
+        def cut() -> None:
+            late.set()
+            with contextlib.suppress(OSError, AttributeError):  # Not connected, or closed by now.
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(seconds, cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except (OSError, http.client.HTTPException):
+            if not late.is_set():
+                raise
+        finally:
+            timer.cancel()
+            self.close()
+        if late.is_set():  # A cut can look like the end of an answer.
+            raise TimeoutError
+
+
+def _read_plain(path: str) -> bytes:
+    """Read a small file and nothing else: a FIFO would block for ever, a link leads elsewhere."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        return file.read(_MOST_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
 
 
 def _decoded(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from aiconsole.onhost.runner.runtimes import Runtime
 from aiconsole.onhost.runner.steps.kind import Context
-from aiconsole.onhost.runner.tally import Count
+from aiconsole.onhost.runner.tally import Count, number
 
 _COUNT_EACH_S = 0.25
 _SAY_EACH_S = 1.0
@@ -43,7 +43,7 @@ def end_slot(
 def _follow(context: Context, slot: str, stopping: Future[bool], counts: Sequence[Count]) -> None:
     began = said_at = time.monotonic()
     while not wait([stopping], _COUNT_EACH_S).done:
-        left = sum(int(count.ask().get("in_flight", 0)) for count in counts)
+        left = sum(number(count.ask(), "in_flight") for count in counts)
         now = time.monotonic()
         if left and now - said_at > _SAY_EACH_S:
             said_at = now

@@ -43,9 +43,12 @@ class Count:
         if not self._known:
             return 0, 0
         served, failed = (
-            int(self._last.get(key, 0)) - int(self._before.get(key, 0)) for key in _COUNTED
+            number(self._last, key) - number(self._before, key) for key in ("served", "failed")
         )
         return max(0, served), max(0, failed)
 
 
-_COUNTED = ("served", "failed")
+def number(document: dict[str, Any], key: str) -> int:
+    """A count of a status document; 0 where a damaged one has none: no swap may fail of it."""
+    value = document.get(key)
+    return value if isinstance(value, int) else 0

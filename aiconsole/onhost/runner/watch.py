@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from aiconsole.onhost.runner.ports import reachable, split
+from aiconsole.onhost.keeper.address import reachable, resolve, split
 
 _EACH_S = 0.05
 
@@ -62,7 +62,7 @@ class Watch:
         noticed = self.noticed
         try:
             answered = self._ask()
-        except OSError:
+        except (OSError, ValueError):
             answered = False
         if not answered and self._end.is_set():
             return  # Cut off by the end of the watch: nobody knows what it would have got.
@@ -75,8 +75,11 @@ class Watch:
     def _ask(self) -> bool:
         assert self._target
         host, port = self._target
-        with socket.create_connection((host, port), self._timeout_s) as sock:
-            self._open = sock
+        family, place = resolve(f"[{host}]:{port}")
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            self._open = sock  # Before it connects: a full queue holds it there.
+            sock.settimeout(self._timeout_s)
+            sock.connect(place)
             request = f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
             sock.sendall(request.encode())
             head = b""
