@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -49,6 +50,8 @@ class Keeper:
             for name in SLOTS
         }  # fmt: skip
         self._tasks: set[asyncio.Task[None]] = set()
+        self._starting = 0
+        """Starts that somebody asked for and waits for."""
 
     @property
     def state_file(self) -> str:
@@ -85,7 +88,15 @@ class Keeper:
 
     async def start(self, name: str, ready_timeout_s: float, say: Callable[[str], None]) -> None:
         """Start a slot and wait until it is ready; raises as `Slot.start`."""
-        await self._slot(name).start(ready_timeout_s, say)
+        slot = self._slot(name)
+        self._starting += 1
+        try:
+            # Two processes of one slot would take its admin socket from each other.
+            drain_s = min(ready_timeout_s, _LEFTOVER_DRAIN_S)
+            await self._end_leftover(name, time.monotonic() + drain_s)
+            await slot.start(ready_timeout_s, say)
+        finally:
+            self._starting -= 1
 
     async def stop(self, name: str, drain_timeout_s: float) -> bool:
         """Drain and end a slot; False where it had to be killed."""
@@ -171,24 +182,27 @@ class Keeper:
                 self.trouble = fault.text
                 await asyncio.sleep(delay_s)
                 delay_s = min(10.0, delay_s * 2)
-        await self._end_leftovers()
-        self.trouble = ""
-        if self.wanted.slot and not any(slot.running for slot in self.slots.values()):
-            self.slots[self.wanted.slot].keep_up()
-
-    async def _end_leftovers(self) -> None:
-        """Wait for slots of a killed keeper, which SIGTERM has reached: memory may fit one."""
         deadline = time.monotonic() + _LEFTOVER_DRAIN_S
         for name in SLOTS:
-            pid_file = f"{self.layout.slot_run(name)}/pid"
-            while not self.slots[name].running and (pid := process.recall(pid_file)):
-                if time.monotonic() > deadline:
+            await self._end_leftover(name, deadline)
+        self.trouble = ""
+        busy = self._starting or any(slot.running for slot in self.slots.values())
+        if self.wanted.slot and not busy:
+            self.slots[self.wanted.slot].keep_up()
+
+    async def _end_leftover(self, name: str, deadline: float) -> None:
+        """Wait for the slot of a killed keeper, which SIGTERM has reached: memory may fit one."""
+        pid_file = f"{self.layout.slot_run(name)}/pid"
+        while not self.slots[name].running and (pid := process.recall(pid_file)):
+            if time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
-                self.trouble = f"waits for slot {name} of an earlier keeper (pid {pid}) to drain"
-                await asyncio.sleep(0.1)
+            self.trouble = f"waits for slot {name} of an earlier keeper (pid {pid}) to drain"
+            await asyncio.sleep(0.1)
 
     async def _watch_logs(self) -> None:
         while True:
             await asyncio.sleep(_LOG_WATCH_S)
             for slot in self.slots.values():
-                slot.log.rotate()
+                with contextlib.suppress(OSError):  # The disk is full: the next turn may do it.
+                    slot.log.rotate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -29,13 +30,14 @@ class Log:
         return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def mark(self, text: str) -> None:
-        """Write a line of the keeper's own, with the time in it."""
+        """Write a line of the keeper's own, with the time in it; a full disk takes none."""
         line = f"{MARK} {time.time():.3f} {text}\n".encode()
-        fd = self.open()
-        try:
-            os.write(fd, line)
-        finally:
-            os.close(fd)
+        with contextlib.suppress(OSError):
+            fd = self.open()
+            try:
+                os.write(fd, line)
+            finally:
+                os.close(fd)
 
     def rotate(self) -> bool:
         """Move the end into the older file where the bound is passed."""

@@ -18,8 +18,9 @@ def started_at(pid: int) -> str:
 
 
 def remember(path: str, pid: int) -> None:
-    """Write who runs, for a keeper after this one."""
-    Path(path).write_text(f"{pid} {started_at(pid)}\n", encoding="ascii")
+    """Write who runs, for a keeper after this one; it does without where the disk is full."""
+    with contextlib.suppress(OSError):
+        Path(path).write_text(f"{pid} {started_at(pid)}\n", encoding="ascii")
 
 
 def recall(path: str) -> int:

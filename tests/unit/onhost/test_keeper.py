@@ -96,6 +96,62 @@ def test_a_crashed_slot_comes_back_and_no_client_is_refused(
     assert (slot.state, slot.restarts) == ("ready", 1)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_crashed_slot_comes_back_on_a_full_disk(
+    address: str, release: Release, layout: HostLayout
+) -> None:
+    disk = Path(layout.slot_run("a"))
+    disk.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=True)
+    try:
+        release()
+        keeper = ensure_keeper(layout, TOOL)
+        keeper.listen(address)
+        keeper.start("a", 10)
+        first = keeper.slots()["a"].pid
+        log = disk / "log"
+        with log.open("a") as file:
+            file.write("x" * (4096 - log.stat().st_size % 4096))  # No room in its last page.
+        subprocess.run(["sh", "-c", f"cat /dev/zero > {disk}/filler"], check=False)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: keeper.slots()["a"].state == "ready" and keeper.slots()["a"].pid != first)
+        keeper.quit(drain_timeout_s=5)
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_log_is_bounded_again_once_the_disk_takes_it(
+    keeper: KeeperClient, layout: HostLayout
+) -> None:
+    log, older = Path(f"{layout.slot_run('a')}/log"), Path(f"{layout.slot_run('a')}/log.1")
+    older.mkdir()
+    log.write_bytes(b"x" * 2_000_000)
+    time.sleep(2.5)  # The keeper looks each second, and cannot.
+    older.rmdir()
+    until(lambda: log.stat().st_size == 0 and older.is_file())
+
+
+def test_a_slot_is_not_started_beside_its_process_of_an_earlier_keeper(
+    keeper: KeeperClient, address: str, release: Release, layout: HostLayout
+) -> None:
+    release(token_s=0.3, tokens=8)
+    keeper.listen(address)
+    keeper.start("a", 10)
+    keeper.enable("a")
+    drains = keeper.slots()["a"].pid
+    connection = http.client.HTTPConnection(address, timeout=10)
+    connection.request("POST", "/v1/completions", '{"prompt": "x"}')
+    until(lambda: get(address, "/health")["in_flight"] >= 1)
+    os.kill(keeper.status()["pid"], signal.SIGKILL)
+    again = ensure_keeper(layout, TOOL)
+    assert started_at(drains) != ""
+    again.start("a", 10)
+    assert started_at(drains) == "", "it would take the admin socket of the new one away"
+    assert again.slots()["a"].state == "ready"
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
 def test_a_release_that_crashes_again_waits_longer(
     keeper: KeeperClient, address: str, release: Release, layout: HostLayout
 ) -> None:
