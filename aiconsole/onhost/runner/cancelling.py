@@ -18,8 +18,11 @@ def cancel(record: RunRecord) -> None:
     """
     if end_of(record.journal_path):
         return
-    record.cancel_path.touch(mode=0o600)
-    holder = holder_of(record.plan.layout, record.plan.lock)
-    if holder is not None and holder.run_id == record.plan.run_id:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(holder.pid, signal.SIGTERM)
+    try:
+        record.cancel_path.touch(mode=0o600)
+    finally:
+        # Even where a full disk takes no wish: its runner can be told.
+        holder = holder_of(record.plan.layout, record.plan.lock)
+        if holder is not None and holder.run_id == record.plan.run_id:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(holder.pid, signal.SIGTERM)

@@ -92,8 +92,10 @@ def _old_uploads(layout: HostLayout, now: float) -> Iterator[Leaving]:
 
 
 def _drafts(layout: HostLayout, now: float) -> Iterator[Leaving]:
-    """Half-unpacked trees and trash of runners that were killed."""
-    for parent in (layout.layer("x"), layout.model("x"), layout.release("x")):
+    """Halves and trash that killed processes left."""
+    for parent in (
+        layout.layer("x"), layout.model("x"), layout.release("x"), layout.run_dir("x"),
+    ):  # fmt: skip
         for path in _entries(Path(parent).parent):
             if path.name.startswith(".") and _age_s(path, now) > _DAY_S:
                 yield Leaving("leftover", path)

@@ -33,9 +33,12 @@ def append(plan: Plan, events: Sequence[RunEvent], outcome: RunOutcome) -> None:
         "swap": next((e.data["swap"] for e in reversed(events) if "swap" in e.data), None),
         "failed": next((e.text for e in events if e.kind == "step-failed"), ""),
     }
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, json.dumps(entry).encode() + b"\n")
+        # A line that a power cut or a full disk tore must not take this one with it.
+        size_bytes = os.fstat(fd).st_size
+        torn = size_bytes > 0 and os.pread(fd, 1, size_bytes - 1) != b"\n"
+        os.write(fd, b"\n" * torn + json.dumps(entry).encode() + b"\n")
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -35,6 +35,10 @@ class RunRecord:
         """Exists once somebody asked to cancel, so that a runner that is just starting sees it."""
         return self.directory / "cancel"
 
+    def laid_down_unix_s(self) -> float:
+        """When the plan came to this host; 0 where the run was removed meanwhile."""
+        return _born(self.directory)[0]
+
     def is_at_work(self) -> bool:
         """True while a runner, or somebody who settles it, holds the lock for this run."""
         holder = holder_of(self.plan.layout, self.plan.lock)
@@ -45,7 +49,7 @@ class RunRecord:
         at_work = self.is_at_work()
         events = edges(self.journal_path)
         end = events[-1] if events and events[-1].kind == "run-finished" else None
-        started = events[0].at_unix_s if events else self.directory.stat().st_mtime
+        started = events[0].at_unix_s if events else self.laid_down_unix_s()
         return RunSummary(
             self.plan.run_id, self.plan.title, self.plan.lock, self.plan.operator, started,
             end.at_unix_s if end else 0.0,
@@ -67,20 +71,24 @@ def create(plan: Plan) -> RunRecord:
         return record
     runs = private_directory(final.parent)
     draft = runs / f".new-{plan.run_id}-{os.getpid()}"
-    for directory in (draft, draft / "undo", draft / "secrets"):
-        directory.mkdir(mode=0o700)
-    write_json(draft / "plan.json", to_json(plan))
-    with open(draft / BALLAST, "wb") as ballast:
-        os.posix_fallocate(ballast.fileno(), 0, BALLAST_BYTES)
     try:
+        _draw_up(draft, plan)
         draft.rename(final)
     except OSError as error:
-        shutil.rmtree(draft)
+        shutil.rmtree(draft, ignore_errors=True)
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
         return create(plan)  # another call with the same plan was faster
     sync_directory(runs)
     return RunRecord(final, plan)
+
+
+def _draw_up(draft: Path, plan: Plan) -> None:
+    for directory in (draft, draft / "undo", draft / "secrets"):
+        directory.mkdir(mode=0o700)
+    write_json(draft / "plan.json", to_json(plan))
+    with open(draft / BALLAST, "wb") as ballast:
+        os.posix_fallocate(ballast.fileno(), 0, BALLAST_BYTES)
 
 
 def read_record(directory: Path) -> RunRecord:

@@ -48,6 +48,7 @@ def take_back(record: RunRecord, journal: Journal, context: Context, why: str) -
     """
     touched = touched_steps(journal.events)
     journal.write("undo-started", text=why, data={"steps": len(touched)})
+    journal.free_ballast()  # An undo writes files too, and the disk may be full.
     by_id = {step.id: step for step in record.plan.steps}
     context = dataclasses.replace(context, cancel=NEVER)
     results = [_undo_one(by_id[step_id], journal, context) for step_id in reversed(touched)]

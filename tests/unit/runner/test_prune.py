@@ -123,6 +123,16 @@ def test_uploads_and_leftovers_go_after_a_day(place: Place) -> None:
     assert sorted(item.path for item in leavings(place.layout, 5, "")) == sorted([old, half])
 
 
+def test_what_a_killed_start_left_of_a_run_goes_after_a_day(place: Place) -> None:
+    runs = Path(place.layout.run_dir("x")).parent
+    drafts = [runs / ".new-r-1", runs / ".r.trash-2"]
+    for draft in drafts:
+        draft.mkdir(parents=True)
+    now = time.time()
+    assert [one.path for one in leavings(place.layout, 5, "", now)] == []
+    assert [one.path for one in leavings(place.layout, 5, "", now + 90_000)] == drafts
+
+
 def test_old_runs_and_tools_go_but_not_those_at_work(place: Place) -> None:
     for _ in range(KEPT_RUNS + 2):
         place.run(place.plan())
