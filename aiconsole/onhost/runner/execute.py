@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -56,8 +57,13 @@ def execute(run_dir: Path, tool_path: str) -> RunOutcome | None:
 
 
 def finish(record: RunRecord, journal: Journal, outcome: RunOutcome, text: str) -> None:
-    """Write the end of a run; secrets are gone and the ledger knows of it before."""
+    """Write the end of a run; secrets are gone and the ledger knows of it before.
+
+    What undos need may hold a secret of before. It stays only where somebody has to look into it.
+    """
     drop_secrets(record.directory)
+    if outcome != "broken":
+        shutil.rmtree(record.directory / "undo", ignore_errors=True)
     journal.free_ballast()
     ledger.append(record.plan, journal.events, outcome)
     journal.write("run-finished", text=text, outcome=outcome)

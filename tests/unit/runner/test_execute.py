@@ -21,7 +21,7 @@ from aiconsole.onhost.runner.ledger import tail
 from aiconsole.onhost.runner.lock import LockHeld, hold
 from aiconsole.onhost.runner.record import RunRecord
 from aiconsole.onhost.runner.settle import settle
-from aiconsole.onhost.wire import CommandStep, FileStep, Plan, PruneStep, RunEvent
+from aiconsole.onhost.wire import CommandStep, CredentialStep, FileStep, Plan, PruneStep, RunEvent
 from tests.unit.runner.full_plan import (
     LAYER,
     MODEL,
@@ -184,6 +184,26 @@ def test_secrets_are_gone_after_the_run_and_in_no_file_but_their_own(place: Plac
         if path.is_file() and SECRETS["api-key"].encode() in path.read_bytes()
     ]
     assert sorted(map(str, holders)) == ["etc/new.cred", "etc/old.cred"]
+
+
+@pytest.mark.parametrize("ends", ["done", "undone", "broken"])
+def test_a_secret_of_before_is_not_kept_beside_the_run(place: Place, ends: str) -> None:
+    credential = place.root / "etc/key.cred"
+    credential.write_text("sesame-of-before")
+    credential.chmod(0o600)
+    last = {
+        "done": CommandStep("last", "Last", ("true",)),
+        "undone": CommandStep("last", "Last", ("false",)),
+        "broken": CommandStep("last", "Last", ("false",), undo_argv=("false",)),
+    }
+    plan = place.plan(CredentialStep("c", "C", "key", str(credential)), last[ends])
+    assert outcome(place.run(plan, {"key": "sesame-of-now"})) == ends
+    beside = [
+        path.name
+        for path in (place.root / "var/runs").rglob("*")
+        if path.is_file() and b"sesame" in path.read_bytes()
+    ]
+    assert beside == (["before"] if ends == "broken" else []), "a person may need it to mend"
 
 
 def _killed_after_line(record: RunRecord, count: int, work: Callable[[], object]) -> bool:
