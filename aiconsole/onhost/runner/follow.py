@@ -14,7 +14,7 @@ from aiconsole.onhost.runner.record import RunRecord
 
 _POLL_S = 0.03
 _LOOK_EACH_S = 1.0
-_START_GRACE_S = 15.0
+START_GRACE_S = 15.0
 """From the call until a runner that has written nothing counts as not started."""
 
 _MOST_SETTLES = 3
@@ -38,20 +38,25 @@ def follow(record: RunRecord, seq: int, tool_path: str) -> None:
         time.sleep(_POLL_S)
         beat.maybe()
         now = time.monotonic()
-        if now - looked_at < _LOOK_EACH_S or not (tail.begun or now - began > _START_GRACE_S):
+        if now - looked_at < _LOOK_EACH_S or not (tail.begun or now - began > START_GRACE_S):
             continue
         looked_at = now
         if (settling is None or settling.poll() is not None) and not record.is_at_work():
             if tries == _MOST_SETTLES:
-                raise Fault(
-                    "internal",
-                    f"the runner of {record.plan.run_id} died and its run could not be settled",
-                    f"Look at {record.directory} on the host; a full disk would be a reason.",
-                )
+                raise not_settled(record)
             tries += 1
             settling = spawn_settle(tool_path, record.directory)
     if settling is not None:
         settling.wait()
+
+
+def not_settled(record: RunRecord) -> Fault:
+    """The fault of a run that stays half done."""
+    return Fault(
+        "internal",
+        f"the runner of {record.plan.run_id} died and its run could not be settled",
+        f"Look at {record.directory} on the host; a full disk would be a reason.",
+    )
 
 
 class _Tail:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from aiconsole.onhost.runner.archive import spawn_settle, stored_tool
 from aiconsole.onhost.runner.beat import beating
 from aiconsole.onhost.runner.faults import Fault
-from aiconsole.onhost.runner.follow import follow
+from aiconsole.onhost.runner.follow import START_GRACE_S, follow, not_settled
 from aiconsole.onhost.runner.journal import end_of, read_events
 from aiconsole.onhost.runner.launch import busy_fault, launch
 from aiconsole.onhost.runner.lines import emit, read_request
-from aiconsole.onhost.runner.lock import holder_of
+from aiconsole.onhost.runner.lock import Holder, LockHeld, hold, holder_of
 from aiconsole.onhost.runner.record import RunRecord, all_records, create
 from aiconsole.onhost.runner.secrets import store_secrets
 from aiconsole.onhost.runner.validate import read_line, read_plan
@@ -73,10 +75,26 @@ def _settle_earlier(plan: Plan, tool_path: str) -> None:
             continue
         if (holder := holder_of(plan.layout, plan.lock)) is not None:
             raise busy_fault(holder)
+        _refuse_beginning(record)
         with spawn_settle(tool_path, record.directory):
             pass  # it is waited for
+        if not end_of(record.journal_path):
+            raise not_settled(record)
     if (holder := holder_of(plan.layout, plan.lock)) is not None:
         raise busy_fault(holder)
+
+
+def _refuse_beginning(record: RunRecord) -> None:
+    """Leave a run alone that another console is just starting: its runner has no lock yet.
+
+    Raises:
+        Fault: `busy`.
+    """
+    since_unix_s = record.laid_down_unix_s()
+    begun = bool(read_events(record.journal_path))
+    if not begun and 0 <= time.time() - since_unix_s < START_GRACE_S:
+        plan = record.plan
+        raise busy_fault(Holder(plan.run_id, plan.operator, since_unix_s, 0))
 
 
 def _begin(plan: Plan, secrets: dict[str, str], tool_path: str) -> RunRecord:
@@ -90,6 +108,24 @@ def _begin(plan: Plan, secrets: dict[str, str], tool_path: str) -> RunRecord:
         if isinstance(error, Fault) and error.data.get("run_id") == plan.run_id:
             return record  # launched by the call whose answer was lost
         if fresh:
-            shutil.rmtree(record.directory, ignore_errors=True)
+            _remove(record, in_doubt=isinstance(error, Fault) and error.code == "no-runtime")
         raise
     return record
+
+
+def _remove(record: RunRecord, *, in_doubt: bool) -> None:
+    """Remove a run that was not launched.
+
+    One that systemd or the keeper may have launched, without having answered in time, is
+    removed only while its runner cannot begin: at work it needs its undo.
+    """
+    plan = record.plan
+    if not in_doubt:
+        shutil.rmtree(record.directory, ignore_errors=True)
+        return
+    with (
+        contextlib.suppress(LockHeld, OSError),
+        hold(plan.layout, plan.lock, run_id=plan.run_id, operator=plan.operator),
+    ):
+        if not read_events(record.journal_path):
+            shutil.rmtree(record.directory, ignore_errors=True)

@@ -273,6 +273,34 @@ def test_the_next_start_settles_what_an_earlier_one_left(place: Place, tool: Cal
     assert outcome_of(tool.follow("half")) == "undone"
 
 
+def test_a_start_leaves_a_run_alone_that_is_just_beginning(place: Place, tool: Caller) -> None:
+    assert outcome_of(tool.start(place.plan())) == "unchanged"
+    first = place.accept(place.plan())
+    fault = fault_of(tool.start(place.plan()))
+    assert (fault["code"], fault["run_id"]) == ("busy", first.plan.run_id)
+    assert read_events(first.journal_path) == []
+    long_ago = first.laid_down_unix_s() - 60
+    os.utime(first.directory / "plan.json", (long_ago, long_ago))
+    assert outcome_of(tool.start(place.plan())) == "unchanged"
+    assert outcome_of(tool.follow(first.plan.run_id)) == "undone", "it never began"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory read-only")
+def test_no_run_begins_on_top_of_one_that_is_half_done(place: Place, tool: Caller) -> None:
+    directory = str(kill_runner(place, tool, half_done(place, "half")).directory)
+    step = FileStep("f", "F", str(place.root / "etc/other"), "y")
+    subprocess.run(["mount", "--bind", directory, directory], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
+        fault = fault_of(tool.start(place.plan(step)))
+    finally:
+        subprocess.run(["umount", directory], check=True)
+    assert "could not be settled" in fault["text"]
+    assert not (place.root / "etc/other").exists()
+    assert outcome_of(tool.start(place.plan(step))) == "done"
+    assert not (place.root / "etc/half").exists()
+
+
 def test_an_undo_that_cannot_be_read_is_said(place: Place, tool: Caller) -> None:
     record = kill_runner(place, tool, half_done(place, "half"))
     (record.directory / "undo/f.json").write_text('{"was":')
