@@ -104,9 +104,18 @@ async def carry_out(job: Job, ask: Ask) -> AsyncGenerator[Event, None]:
 
 
 async def watch(line: HostLine, run_id: str) -> AsyncGenerator[Event, None]:
-    """Follow a run that somebody started, from its first event; the last one is a Result."""
+    """Follow a run that somebody started, from its first event; the last one is a Result.
+
+    Its time is that of the run by the host's clock, not of the look at it.
+    """
+    began_s = ended_s = 0.0
     async with aclosing(_followed(line, run_id, attach_run(line, run_id), _Clock())) as events:
         async for event in events:
+            if isinstance(event, RunAdvanced):
+                ended_s = event.event.at_unix_s
+                began_s = began_s or ended_s
+            if isinstance(event, Result):
+                event = replace(event, elapsed_s=max(0.0, ended_s - began_s))
             yield event
 
 

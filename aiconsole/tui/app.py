@@ -170,12 +170,12 @@ class ConsoleApp(App[None]):
         self.state.hosts = message.hosts
         if self._first_host:
             self.run_typed(f"host {self._first_host}")
-        self.desk.screen.draw()
+        self._redraw()
 
     def on_fleet_tick(self, message: FleetTick) -> None:
         """New readings."""
         self.state.take(message.snapshot)
-        self.desk.screen.draw()
+        self._redraw()
 
     def on_told(self, message: Told) -> None:
         """Something small is done."""
@@ -185,7 +185,7 @@ class ConsoleApp(App[None]):
         """The newest runs of a host."""
         self.state.runs[message.host] = message
         self.desk.complete_anew()
-        self.desk.screen.draw()
+        self._redraw()
 
     def on_releases_listed(self, message: ReleasesListed) -> None:
         """Which releases lie on a host."""
@@ -195,7 +195,7 @@ class ConsoleApp(App[None]):
     def on_operation_told(self, message: OperationTold) -> None:
         """An operation told something; its screen may be open or not."""
         self.state.operation(message.number).take(message.event, time.monotonic())
-        self.desk.screen.draw()
+        self._redraw()
 
     def on_operation_ended(self, message: OperationEnded) -> None:
         """An operation is over."""
@@ -204,7 +204,7 @@ class ConsoleApp(App[None]):
         for name in operation.host_names:
             self.state.releases.pop(name, None)
             self.desk.list_runs(name)
-        self.desk.screen.draw()
+        self._redraw()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """The one place where a failed worker is told, by the type of its error."""
@@ -220,7 +220,12 @@ class ConsoleApp(App[None]):
             failure.text, title=failure.title, timeout=12, markup=False,
             severity="warning" if failure.refused else "error",
         )  # fmt: skip
-        self.desk.screen.draw()
+        self._redraw()
 
     def _tick(self) -> None:
-        self.desk.screen.draw()
+        self._redraw()
+
+    def _redraw(self) -> None:
+        # What was still on its way when the last screen closed has nowhere to go.
+        if self.screen_stack:
+            self.desk.screen.draw()

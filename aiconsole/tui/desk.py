@@ -112,8 +112,16 @@ class Desk:
         self.open_operation()
 
     def attach(self, host: str, run_id: str) -> None:
-        """Follow a run that is at work on a host."""
+        """Follow a run on a host, or show how it went."""
+        known = [op for op in self._app.state.operations if op.is_run(host, run_id)]
+        if known:
+            self._show_operation(known[-1].number)
+            return
         operation = self._new_operation("attach", (host,))
+        listed = self._app.state.runs.get(host)
+        for run in listed.runs if listed else ():
+            if run.run_id == run_id:
+                operation.run_title = run.title
         self._app.work(self._app.bridge.attach(operation.number, host, run_id), "operation")
         self.open_operation()
 
@@ -131,9 +139,11 @@ class Desk:
 
     def open_operation(self) -> None:
         """Show the newest operation."""
+        self._show_operation(len(self._app.state.operations) - 1)
+
+    def _show_operation(self, number: int) -> None:
         from aiconsole.tui.screens.operation.screen import OperationScreen
 
-        number = len(self._app.state.operations) - 1
         if not (isinstance(self.screen, OperationScreen) and self.screen.number == number):
             self._app.push_screen(OperationScreen(number))
 
@@ -175,8 +185,9 @@ class Desk:
         """More is known that a typed line could go on with."""
         from aiconsole.tui.screens.command_line.screen import CommandLineScreen
 
-        if isinstance(self._app.screen, CommandLineScreen):
-            self._app.screen.search()
+        for screen in self._app.screen_stack[-1:]:
+            if isinstance(screen, CommandLineScreen):
+                screen.search()
 
     def show_palette(self) -> None:
         """Let the operator search the commands."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -116,11 +117,11 @@ async def test_a_host_that_was_never_reached_shows_the_reason() -> None:
         assert "no reading yet" in text(app)
 
 
-async def test_runs_are_listed_and_one_at_work_can_be_watched() -> None:
+def with_runs() -> Script:
     script = of(up("web1"))
     now = time.time()
     script.runs = (
-        RunSummary("r2", "Restart web1", "inferd", "bob@laptop", now - 40, 0, "running"),
+        RunSummary("r2", "Restart x on web1", "inferd", "bob@laptop", now - 40, 0, "running"),
         RunSummary("r1", "Deploy x to web1", "inferd", "ada@desk", now - 3600, now - 3540, "done"),
     )
 
@@ -129,16 +130,66 @@ async def test_runs_are_listed_and_one_at_work_can_be_watched() -> None:
             yield event
 
     script.play = play
-    async with running(script, (160, 50)) as (app, pilot):
+    return script
+
+
+@pytest.mark.parametrize(("size", "more"), [(SMALL, ""), ((160, 50), "done"), (WIDE, "")])
+async def test_runs_are_listed_with_what_was_done_first(size: tuple[int, int], more: str) -> None:
+    async with running(with_runs(), size) as (app, pilot):
         await pilot.press("enter")
-        await until(pilot, lambda: ":attach web1 r2" in text(app))
-        assert "✓" in row(app, "Deploy x")
-        assert "done in 60 s" not in row(app, "Deploy x")
-        assert "1 min 00 s" in row(app, "Deploy x")
-        await pilot.press("colon", *"attach", "space", *"web1", "space", *"r2", "enter")
-        await until(pilot, lambda: "Watch a run on web1" in text(app))
-        assert script.calls[-1] == ("attach", ("web1",), "r2")
+        await until(pilot, lambda: "s  Restart x" in text(app))
+        assert "1 h  Deploy x" in text(app)
+        assert more in row(app, "Deploy x")
+        assert "web1" not in row(app, "Deploy x")
+
+
+async def test_the_run_under_the_cursor_is_followed_or_read() -> None:
+    script = with_runs()
+    async with running(script, SMALL) as (app, pilot):
+        await pilot.press("enter", "7")
+        await until(pilot, lambda: "running" in row(app, "Restart x"))
+        assert "1 min 00 s  ada@desk" in row(app, "Deploy x")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.desk.view_name == "operation")
+        assert "Restart x on web1" in text(app).splitlines()[0]
         assert "✓ layer-engine" in text(app)
+        await pilot.press("escape", "j", "j", "enter")
+        await until(pilot, lambda: len(script.calls) == 2)
+        assert script.calls == [("attach", ("web1",), "r2"), ("attach", ("web1",), "r1")]
+        await pilot.press("escape", "escape")
+        assert app.desk.view_name == "host"
+
+
+async def test_a_run_that_is_known_here_is_not_followed_twice() -> None:
+    script = with_runs()
+    script.runs = (replace(script.runs[0], run_id=story.RUN_ID), script.runs[1])
+    going = asyncio.Event()
+
+    async def play(verb: str, ask: Ask) -> AsyncIterator[Event]:
+        for event in story.run("web1"):
+            yield event
+        await going.wait()
+
+    script.play = play
+    async with running(script) as (app, pilot):
+        await pilot.press("r")
+        await until(pilot, lambda: "slot b loads the model" in text(app))
+        await pilot.press("escape", "enter", "7")
+        await until(pilot, lambda: "Restart x" in text(app))
+        await pilot.press("enter")
+        assert app.desk.view_name == "operation"
+        assert [call[0] for call in script.calls] == ["restart"]
+        going.set()
+
+
+async def test_the_reason_why_a_host_is_refused_is_whole_and_says_the_key() -> None:
+    reason = "The host key of web1 is not known yet: 10.0.0.5 showed ssh-ed25519 SHA256:" + "x" * 43
+    refused = HostView(Sample("web1", "refused", reason=reason, since_unix_s=time.time()))
+    async with running(of(refused), SMALL) as (app, pilot):
+        await pilot.press("enter")
+        shown = " ".join(text(app).split())
+        assert "SHA256:" + "x" * 43 in shown
+        assert "t shows its key" in shown
 
 
 async def test_new_readings_reach_the_open_screen() -> None:
@@ -156,3 +207,4 @@ async def test_a_host_that_left_the_fleet_is_said_to_be_gone() -> None:
         await pilot.press("enter")
         script.tell(replace(fleet(HostView(Sample("other"))), seq=2))
         await until(pilot, lambda: "web1 is not in the fleet" in text(app))
+        assert "42 %" not in text(app)

@@ -28,6 +28,11 @@ _NEXT: dict[Reach, tuple[Line, ...]] = {
 """What a person can do where only a person can."""
 
 
+def next_lines(view: HostView) -> tuple[Line, ...]:
+    """What the operator can do about a host that is not reached; empty where nothing."""
+    return _NEXT.get(view.sample.reach, ())
+
+
 def host_summary(
     view: HostView, columns: int, rows: int, now_monotonic_s: float, interval_s: float
 ) -> tuple[Line, ...]:
@@ -40,7 +45,7 @@ def host_summary(
         when = time.strftime("%H:%M:%S", time.localtime(since)) if since else ""
         rest = line(Piece(f"since {when}", "dim")) if when else ()
         reason = wrap(view.sample.reason, columns, "bad" if when else "dim")
-        return (first, *reason, *(_NEXT.get(view.sample.reach, ())), rest)
+        return (first, *reason, *next_lines(view), rest)
     live = mark_of(view, age_s, interval_s).word == "up"
     if rows >= _ROWS_FOR_CHARTS:
         charts = _chart_lines(view, frame, columns, rows - 3, live)

@@ -110,7 +110,7 @@ def _part_line(part: Part, now_s: float, columns: int) -> Line:
     if part.state in ("failed", "undone", "cut"):
         word = {"failed": "failed", "undone": "taken back", "cut": "end not known"}[part.state]
         left = (*left, Piece(f"  {word}", style))
-    if part.note and part.note != part.title:
+    if part.note and not part.title.startswith(part.note):
         left = (*left, Piece(f"  {part.note}", "dim"))
     return spread(left, line("  ", Piece(_elapsed(part, now_s), "dim")), columns)
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar
 
-from textual import getters
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from aiconsole import units
 from aiconsole.telemetry.sample import HostView
-from aiconsole.tui.present.health import FRESHNESS_STYLE, freshness, mark_of
+from aiconsole.tui.failure import failure_of
+from aiconsole.tui.present.health import mark_of
 from aiconsole.tui.present.host_panels import GRAPHS, PanelName, panel_lines
+from aiconsole.tui.present.host_state import state_lines
 from aiconsole.tui.present.inferd_panel import inferd_lines
 from aiconsole.tui.present.line import Line, Piece, line
 from aiconsole.tui.present.plot import legend, plot
-from aiconsole.tui.present.runs_panel import runs_lines
+from aiconsole.tui.present.wrap import wrap
 from aiconsole.tui.screens.console import ConsoleScreen
 from aiconsole.tui.state import ConsoleState
 from aiconsole.tui.widgets.rows import Lines, Texts
+from aiconsole.tui.widgets.run_list import RunList
 
 PANELS: tuple[tuple[PanelName, str], ...] = (
     ("inferd", "inferd"), ("cpu", "CPU"), ("memory", "Memory"), ("gpu", "GPU"),
@@ -42,6 +43,7 @@ class HostScreen(ConsoleScreen):
 
     state_line = getters.query_one("#state", Texts)
     large = getters.query_one("#large", Lines)
+    large_runs = getters.query_one("#large-runs", RunList)
 
     def __init__(self, host_name: str) -> None:
         super().__init__()
@@ -66,9 +68,11 @@ class HostScreen(ConsoleScreen):
                 for name in ("cpu", "memory", "gpu"):
                     yield Lines(id=name, classes="panel")
             with Horizontal(classes="row"):
-                for name in ("network", "disk", "runs"):
+                for name in ("network", "disk"):
                     yield Lines(id=name, classes="panel")
+                yield RunList(id="runs", classes="panel")
         yield Lines(id="large", classes="panel")
+        yield RunList(id="large-runs", classes="panel")
 
     def on_mount(self) -> None:
         """Titles stay as they are; the service has the keys."""
@@ -80,17 +84,19 @@ class HostScreen(ConsoleScreen):
         """Show the newest readings."""
         view = state.snapshot.host(self.host_name)
         if view is None:
-            self.state_line.show((line(Piece(f" {self.host_name} is not in the fleet", "bad")),))
+            self._draw_gone()
             return
         age_s = view.sample.age_s(state.now_monotonic_s)
         live = mark_of(view, age_s, state.interval_s).word == "up"
-        self.state_line.show((_state_line(view, age_s, state.interval_s),))
+        self._draw_state(view, age_s, state.interval_s)
         if self._enlarged is not None:
             self._draw_large(view, self._enlarged, state)
             return
+        self._draw_runs(self.query_one("#runs", RunList), state)
         for name, _ in PANELS:
-            panel = self.query_one(f"#{name}", Lines)
-            panel.show(self._lines_of(name, view, panel, state, live))
+            if name != "runs":
+                panel = self.query_one(f"#{name}", Lines)
+                panel.show(self._lines_of(name, view, panel, live))
 
     def step_back(self) -> bool:
         """An enlarged panel becomes small again."""
@@ -102,32 +108,56 @@ class HostScreen(ConsoleScreen):
     def action_enlarge(self, name: PanelName) -> None:
         """Give the whole screen to a panel, or give it back."""
         self._enlarged = None if self._enlarged == name else name
-        self.set_class(self._enlarged is not None, "-large")
-        self.query_one(f"#{name}" if self._enlarged is None else "#large", Lines).focus()
+        self.set_class(self._enlarged not in (None, "runs"), "-large")
+        self.set_class(self._enlarged == "runs", "-large-runs")
+        large = "large-runs" if name == "runs" else "large"
+        self.query_one(f"#{name}" if self._enlarged is None else f"#{large}", Lines).focus()
         self.call_after_refresh(self.draw)
 
+    @on(RunList.Chosen)
+    def _run_chosen(self, event: RunList.Chosen) -> None:
+        self.console_app.desk.attach(self.host_name, event.run_id)
+
     def _lines_of(
-        self, name: PanelName, view: HostView, panel: Lines, state: ConsoleState, live: bool
+        self, name: PanelName, view: HostView, panel: Lines, live: bool
     ) -> tuple[Line, ...]:
         if name == "inferd":
             return inferd_lines(view, panel.inner_width, live)
-        if name == "runs":
-            return self._runs(state)
         return panel_lines(name, view, panel.inner_width, panel.size.height, live)
 
-    def _runs(self, state: ConsoleState) -> tuple[Line, ...]:
+    def _draw_runs(self, panel: RunList, state: ConsoleState) -> None:
         listed = state.runs.get(self.host_name)
         if listed is None:
-            return (line(Piece("reading the runs…", "dim")),)
-        return runs_lines(self.host_name, listed.runs, listed.error, time.time())
+            panel.show((line(Piece("reading the runs…", "dim")),))
+        elif listed.error is not None:
+            failure = failure_of(listed.error)
+            panel.show(wrap(failure.title, max(10, panel.inner_width), "dim"))
+        elif not listed.runs:
+            panel.show((line(Piece("nothing was done here yet: d deploys", "dim")),))
+        else:
+            panel.list_runs(self.host_name, listed.runs)
+
+    def _draw_state(self, view: HostView, age_s: float | None, interval_s: float) -> None:
+        lines = state_lines(view, age_s, interval_s, self.size.width)
+        if self.state_line.size.height != len(lines):
+            self.state_line.styles.height = len(lines)
+        self.state_line.show(lines)
+
+    def _draw_gone(self) -> None:
+        """Nothing of a host that is not watched any more looks live."""
+        gone = line(Piece(f" {self.host_name} is not in the fleet", "bad"))
+        self.state_line.show((gone,))
+        for panel in self.query("#grid Lines, #large, #large-runs").results(Lines):
+            panel.show(())
 
     def _draw_large(self, view: HostView, name: PanelName, state: ConsoleState) -> None:
         digit = _DIGITS[[panel for panel, _ in PANELS].index(name)]
         title = f"{digit} {dict(PANELS)[name]} · {view.name}"
-        self.large.entitle(title, "Esc makes it small again")
         if name == "runs":
-            self.large.show(self._runs(state))
+            self.large_runs.entitle(title, "Enter shows a run, Esc makes it small again")
+            self._draw_runs(self.large_runs, state)
             return
+        self.large.entitle(title, "Esc makes it small again")
         graphs = GRAPHS[name]
         rows = self.large.size.height // len(graphs)
         lines: list[Line] = []
@@ -139,20 +169,3 @@ class HostScreen(ConsoleScreen):
                 graph.top, self.console_app.ascii_only,
             )  # fmt: skip
         self.large.show(tuple(lines))
-
-
-def _state_line(view: HostView, age_s: float | None, interval_s: float) -> Line:
-    mark = mark_of(view, age_s, interval_s)
-    pieces = [Piece(f" {mark.glyph} {mark.word}", mark.style)]
-    if view.sample.reason:
-        pieces.append(Piece(f"  {view.sample.reason}", mark.style))
-    if age_s is not None:
-        fresh = freshness(age_s, interval_s)
-        text = f"  read {units.age_text(age_s)} ago"
-        if mark.word != "up":
-            text += ": what is shown below is not the present"
-        pieces.append(Piece(text, FRESHNESS_STYLE[fresh]))
-    if view.sample.frame is not None and view.sample.frame.host.uptime_s is not None:
-        up_s = view.sample.frame.host.uptime_s
-        pieces.append(Piece(f"  up for {units.span_text(up_s)}", "dim"))
-    return tuple(pieces)

@@ -125,7 +125,9 @@ class OperationScreen(ConsoleScreen):
         if part is None or part not in progress.steps or self._diff:
             return
         # Keep the step at work in sight, with two lines of what comes next.
-        row = next((i for i, pieces in enumerate(lines) if pieces and "▶" in pieces[1].text), 0)
+        row = next(
+            (i for i, pieces in enumerate(lines) if len(pieces) > 1 and "▶" in pieces[1].text), 0
+        )
         bottom = self.steps.scroll_offset.y + self.steps.size.height
         if row + 2 >= bottom:
             self.steps.scroll_to(y=row + 3 - self.steps.size.height, animate=False)
