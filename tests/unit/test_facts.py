@@ -86,7 +86,7 @@ def test_a_read_only_directory() -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("garbage", "not one of a Linux host"), ("truncated", "cut off in 'mounts'")],
+    [("garbage", "not one of a Linux host"), ("truncated", "cut off in its part mounts")],
 )
 def test_what_is_no_answer(name: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
