@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,7 +46,7 @@ def receive() -> None:
                 "Free space there, or move the directory to a larger disk.",
             )
         emit({"offsets": [part.offset for part in parts]})
-        progress = _Progress(sum(part.offset for part in parts))
+        progress = _Progress(parts)
         for part in parts:
             part.take(stdin(), progress)
             emit({"verified": part.upload.sha256})
@@ -69,8 +69,9 @@ def _read_uploads(request: Any) -> tuple[HostLayout, list[Upload]]:
 class _Progress:
     """Tells at most 5 times a second how many bytes of all uploads are on the host."""
 
-    def __init__(self, done_bytes: int) -> None:
-        self._done_bytes = done_bytes
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+        self._done_bytes = sum(part.offset for part in parts)
         self._told_at = time.monotonic()
 
     def add(self, count: int) -> None:
@@ -78,6 +79,8 @@ class _Progress:
         self._done_bytes += count
         if time.monotonic() - self._told_at >= _TELL_EACH_S:
             self._told_at = time.monotonic()
+            for part in self._parts:
+                part.stays()
             emit({"received": self._done_bytes})
 
 
@@ -115,6 +118,11 @@ class _Part:
                 self._path.unlink()
             os.close(self._fd)
 
+    def stays(self) -> None:
+        """Show that its console is there, while others of its files are on their way."""
+        if self._fd >= 0:
+            os.utime(self._fd)
+
     def take(self, source: BinaryIO, progress: _Progress) -> None:
         """Read the rest from `source`, verify the whole, and give it its name.
 
@@ -150,7 +158,6 @@ class _Part:
         with open(self._path, "rb") as present:
             while chunk := present.read(4 * 1024 * 1024):
                 digest.update(chunk)
-                os.utime(self._path)
                 progress.add(0)
         os.lseek(self._fd, 0, os.SEEK_END)
         return digest
@@ -192,6 +199,7 @@ def _open_alone(path: Path) -> int:
                     "Wait until it is through: the file is not sent twice.",
                 )  # fmt: skip
             _end_stalled(fd, pid_file)
+        os.utime(fd)
         pid_file.write_text(json.dumps(os.getpid()))
         if not _is_at(path, fd):
             raise Fault("busy", f"another console finished {path.stem[:12]}… just now",

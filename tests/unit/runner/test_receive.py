@@ -7,6 +7,7 @@ import json
 import os
 import random
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -111,6 +112,27 @@ def test_a_second_console_is_told_and_takes_over_once_the_first_one_stalls(place
         _, lines = receive(place.layout, WHOLE, CONTENT)
         assert lines[-1] == {"verified": DIGEST}
         assert talk.process.wait() != 0
+
+
+def test_a_file_that_waits_for_its_turn_is_not_taken_over(place: Place) -> None:
+    late = b"z" * 1000
+    second = Upload(hashlib.sha256(late).hexdigest(), len(late))
+    part = Path(place.layout.upload(second.sha256) + ".part")
+    with Caller(place.layout).open("receive") as talk:
+        talk.send(request(place.layout, WHOLE, second), whole=False)
+        assert talk.read() == {"offsets": [0, 0]}
+        long_ago = part.stat().st_mtime - 60
+        os.utime(part, (long_ago, long_ago))
+        at = 0
+        while part.stat().st_mtime == long_ago:
+            assert at < len(CONTENT), "the whole first file did not keep the second one"
+            talk.send(CONTENT[at : at + 1000], whole=False)
+            at += 1000
+            time.sleep(0.01)
+        fault = fault_of(receive(place.layout, second, late)[1])
+        assert fault["code"] == "busy"
+        talk.send(CONTENT[at:] + late)
+        assert talk.rest()[-1] == {"verified": second.sha256}
 
 
 @contextmanager
