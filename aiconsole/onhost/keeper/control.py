@@ -56,18 +56,23 @@ class Control:
             self._server.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A caller may go away at any time; what it asked for goes on.
-        with contextlib.suppress(ConnectionError, ValueError):
-            if _peer_uid(writer) not in (0, os.getuid()):
-                await reader.readline()  # Closing with it unread would reset the connection.
-                await _send(writer, KeeperFault("denied", "not this user's keeper").as_json())
-            else:
-                while line := await reader.readline():
-                    try:
-                        await self._answer(line, writer)
-                    finally:
-                        self._answered()
-        writer.close()
+        try:
+            # A caller may go away at any time; what it asked for goes on.
+            with contextlib.suppress(ConnectionError, ValueError):
+                await self._talk(reader, writer)
+        finally:
+            writer.close()  # After a defect too: a caller would wait for its answer.
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if _peer_uid(writer) not in (0, os.getuid()):
+            await reader.readline()  # Closing with it unread would reset the connection.
+            await _send(writer, KeeperFault("denied", "not this user's keeper").as_json())
+            return
+        while line := await reader.readline():
+            try:
+                await self._answer(line, writer)
+            finally:
+                self._answered()
 
     async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> None:
         def say(text: str) -> None:

@@ -22,9 +22,10 @@ def load(path: str) -> Desired:
     """Read it; a missing or damaged file wants nothing."""
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
-        return Desired(str(document["address"]), str(document["slot"]))
+        wanted = Desired(str(document["address"]), str(document["slot"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Desired()
+    return wanted if wanted.slot in ("", "a", "b") else Desired()
 
 
 def save(path: str, desired: Desired) -> None:

@@ -24,7 +24,6 @@ from aiconsole.onhost.keeper.spawn import Child, minimal_environment, spawn
 from aiconsole.onhost.wire import HostLayout, SlotStatus, to_json
 
 SlotState: TypeAlias = Literal["stopped", "starting", "loading", "ready", "draining", "failed"]
-_RUNNING: tuple[SlotState, ...] = ("starting", "loading", "ready", "draining")
 
 
 @dataclass(slots=True)

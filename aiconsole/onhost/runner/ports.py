@@ -8,10 +8,8 @@ import socket
 from collections.abc import Container
 from pathlib import Path
 
-from aiconsole.onhost.keeper.address import reachable, resolve, split
-from aiconsole.onhost.keeper.owner import PortOwner, find_owner, port_owner
-
-__all__ = ["PortOwner", "address_problem", "find_owner", "port_owner", "reachable", "split"]
+from aiconsole.onhost.keeper.address import resolve, split
+from aiconsole.onhost.keeper.owner import find_owner
 
 
 def address_problem(address: str, own_pids: Container[int]) -> str:

@@ -9,14 +9,13 @@ from aiconsole.onhost.runner.program import ProgramTimeout, run_program
 from aiconsole.onhost.runner.steps.kind import StepError
 
 _ACT_TIMEOUT_S = 90.0
-_PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "Listen")
+_PROPERTIES = ("ActiveState", "UnitFileState", "NeedDaemonReload", "Listen")
 
 
 @dataclass(frozen=True, slots=True)
 class UnitNow:
     """A unit as systemd sees it."""
 
-    loaded: bool
     active: bool
     """Active, or on the way there or from there."""
     enabled: bool
@@ -43,7 +42,6 @@ def show(unit: str) -> UnitNow:
         raise StepError(f"systemd does not answer: {_last_line(done.stderr)}")
     values = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
     return UnitNow(
-        loaded=values.get("LoadState") == "loaded",
         active=values.get("ActiveState") not in ("inactive", "failed", None),
         enabled=values.get("UnitFileState", "").startswith("enabled"),
         needs_reload=values.get("NeedDaemonReload") == "yes",

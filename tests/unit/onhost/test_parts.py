@@ -86,7 +86,9 @@ def _append(log: Log, text: str) -> None:
     os.close(fd)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"address": 1}', "\0"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"address": 1}', "\0", '{"address": "", "slot": "z"}']
+)
 def test_a_damaged_state_wants_nothing(tmp_path: Path, content: str) -> None:
     path = tmp_path / "keeper.json"
     path.write_text(content)

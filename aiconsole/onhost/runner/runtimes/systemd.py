@@ -8,9 +8,9 @@ import subprocess
 import time
 from collections.abc import Container
 
+from aiconsole.onhost.keeper.owner import port_owner
 from aiconsole.onhost.runner import systemctl
 from aiconsole.onhost.runner.cancel import NEVER, Cancel, Cancelled
-from aiconsole.onhost.runner.ports import port_owner
 from aiconsole.onhost.runner.program import ProgramTimeout, run_program
 from aiconsole.onhost.runner.runtimes.runtime import SLOTS, Tell, linked_release
 from aiconsole.onhost.runner.steps.kind import StepError

@@ -43,7 +43,7 @@ class CredentialKind:
         write_file(Path(step.path), given, 0o600, ids=ids_for(step.owner), beside=context.run_id)
 
     def undo(self, step: CredentialStep, context: Context, saved: dict[str, Any]) -> None:
-        """The credential that was there is there again; its copy beside the run is removed."""
+        """The credential that was there is there again."""
         before.bring_back(Path(step.path), step.id, context, saved)
 
 

@@ -52,10 +52,6 @@ def say_nothing(
     """For checks, which report nothing on the way."""
 
 
-class SecretMissing(StepError):  # noqa: N818 - named after what is seen
-    """The secret that a step needs did not travel beside the plan."""
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a step may use of the run that it belongs to."""
