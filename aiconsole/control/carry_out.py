@@ -26,7 +26,7 @@ from aiconsole.control.follow import attach_run, run_plan
 from aiconsole.control.ledger import note_run
 from aiconsole.control.line import HostLine
 from aiconsole.control.send import send_files
-from aiconsole.errors import BusyError, LinkLostError, PreflightError, RunError
+from aiconsole.errors import BusyError, CommandError, LinkLostError, PreflightError, RunError
 from aiconsole.onhost.wire import (
     CheckReport,
     Plan,
@@ -69,7 +69,7 @@ async def carry_out(job: Job, ask: Ask) -> AsyncGenerator[Event, None]:
     yield PhaseStarted(host, "check", "Compare the plan with the host")
     if not job.plan_only:
         job.line.warm(*job.next_verbs)
-    report = from_json(CheckReport, await job.line.ask("check", stdin=_plan_line(job.plan)))
+    report = await _check(job)
     missing = {check.missing_upload for check in report.steps} - {""}
     files = [pair for pair in job.files if pair[0].sha256 in missing]
     upload_bytes = sum(upload.size_bytes for upload, _ in files)
@@ -101,6 +101,22 @@ async def carry_out(job: Job, ask: Ask) -> AsyncGenerator[Event, None]:
     async with aclosing(_run(job, clock)) as events:
         async for event in events:
             yield event
+
+
+async def _check(job: Job) -> CheckReport:
+    """Have the host compare the plan with what it is.
+
+    Raises:
+        CommandError: It answers something else than that.
+    """
+    answer = await job.line.ask("check", stdin=_plan_line(job.plan))
+    report = job.line.shaped(CheckReport, answer)
+    if [check.step_id for check in report.steps] != [step.id for step in job.plan.steps]:
+        raise CommandError(
+            f"The answer of {job.line.host.name} cannot be read",
+            "it speaks of other steps than the plan",
+        )
+    return report
 
 
 async def watch(line: HostLine, run_id: str) -> AsyncGenerator[Event, None]:
@@ -153,7 +169,7 @@ async def _followed(
 async def _watch_other(job: Job, report: CheckReport, ask: Ask) -> AsyncGenerator[Event, None]:
     """Say who holds the lock, and follow that run if the operator wants to."""
     line, run_id = job.line, report.busy_run_id
-    since = time.strftime("%H:%M:%S", time.localtime(report.busy_since_unix_s))
+    since = clock_text(report.busy_since_unix_s)
     summary = RunSummary(
         run_id, "", job.plan.lock, report.busy_operator, report.busy_since_unix_s, 0.0, "running"
     )
@@ -193,7 +209,9 @@ def _refuse_problems(plan: Plan, report: CheckReport) -> None:
     problems = [f"{titles[c.step_id]}: {c.problem}" for c in report.steps if c.problem]
     if problems:
         raise PreflightError(
-            "The plan cannot be carried out", "; ".join(problems), "nothing was changed"
+            "The plan cannot be carried out",
+            "; ".join(problems),
+            "Mend that on the host and run the command again; nothing was changed",
         )
 
 
