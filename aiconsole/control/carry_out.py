@@ -39,6 +39,7 @@ from aiconsole.onhost.wire import (
 )
 from aiconsole.question import Ask, Question
 from aiconsole.secret import Secret
+from aiconsole.units import moment_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ async def _followed(
 async def _watch_other(job: Job, report: CheckReport, ask: Ask) -> AsyncGenerator[Event, None]:
     """Say who holds the lock, and follow that run if the operator wants to."""
     line, run_id = job.line, report.busy_run_id
-    since = clock_text(report.busy_since_unix_s)
+    since = moment_text(report.busy_since_unix_s, "%H:%M:%S")
     summary = RunSummary(
         run_id, "", job.plan.lock, report.busy_operator, report.busy_since_unix_s, 0.0, "running"
     )
