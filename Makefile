@@ -25,6 +25,7 @@ check: .venv/.dev ## Check format, style, types and the borders between rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy aiconsole tests
+	$(BIN)/mypy --python-version 3.10 aiconsole/onhost  # hosts may have no newer one
 	$(BIN)/lint-imports
 
 format: .venv/.dev ## Format the code and mend what can be mended
