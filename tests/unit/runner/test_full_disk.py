@@ -62,7 +62,6 @@ def test_a_torn_line_of_the_ledger_takes_no_other_with_it(place: Place) -> None:
     path.write_text('{"run_id": "first"}\n{"run_id": "to')
     plan = place.plan()
     ledger.append(plan, [], "done")
-    ledger.append(plan, [], "done")
     assert [entry["run_id"] for entry in ledger.tail(path)] == ["first", plan.run_id]
     assert json.loads(path.read_bytes().splitlines()[-1])["outcome"] == "done"
 
