@@ -65,17 +65,18 @@ BEFORE_THE_RUN: dict[str, Wanted] = {
 }
 
 
-@pytest.mark.parametrize("when", BEFORE_THE_RUN)
-def test_a_console_killed_before_the_run_has_changed_nothing(
-    host: RigHost, ann: Console, bob: Console, when: str
+def test_consoles_killed_before_the_run_have_changed_nothing(
+    host: RigHost, ann: Console, bob: Console
 ) -> None:
-    with ann.begin("deploy", host.name, "-y") as talk:
-        talk.until(BEFORE_THE_RUN[when])
-        talk.kill()
-    assert bob.fine("runs", "list", host.name, "--json").out == ""
-    assert not host.exists("/opt/aiconsole/slots")
-    assert not host.exists("/etc/systemd/system/aiconsole-inferd.socket")
+    for wanted in BEFORE_THE_RUN.values():
+        with ann.begin("deploy", host.name, "-y") as talk:
+            talk.until(wanted)
+            talk.kill()
+        assert not host.exists("/opt/aiconsole/slots")
+        assert not host.exists("/etc/systemd/system/aiconsole-inferd.socket")
+        assert not host.exists("/var/lib/aiconsole/runs")
     assert host.run("id", "aiconsole").returncode != 0
+    assert bob.fine("runs", "list", host.name, "--json").out == ""
     [status] = bob.fine("status", host.name, "--json").events
     assert status["state"] == "not deployed"
 

@@ -16,9 +16,9 @@ from tests.rig.host import RigHost
 from tests.rig.rig import Rig
 
 CLIENTS = 50
-PAUSE_S = 0.2
+PAUSE_S = 0.5
 PORT = 8480
-RESTARTS = {"systemd": 10, "keeper": 3}
+RESTARTS = {"systemd": 10, "keeper": 2}
 
 TREE = {
     "systemd": "/opt/aiconsole /etc/aiconsole /etc/systemd/system /var/lib/aiconsole",
