@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.events import Key
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
@@ -21,6 +23,7 @@ from aiconsole.tui.bridge import (
     Bridge,
     FleetKnown,
     FleetTick,
+    FleetUnread,
     OpenServices,
     OperationEnded,
     OperationTold,
@@ -116,6 +119,11 @@ class ConsoleApp(App[None]):
         """Let something go on beside the screen; a failure comes back to `_worker_changed`."""
         return self.run_worker(doing, name=name, group=name, exit_on_error=False)
 
+    def on_key(self, event: Key) -> None:
+        """A key that was still on its way when a line opened is text, and never acts."""
+        if self.desk.type_into_line(event):
+            event.prevent_default()
+
     def action_command(self, name: str) -> None:
         """Carry out the command of a key, or say why it cannot be done."""
         self.run_command(registry.by_name(name), ())
@@ -168,8 +176,15 @@ class ConsoleApp(App[None]):
     def on_fleet_known(self, message: FleetKnown) -> None:
         """The inventory was read."""
         self.state.hosts = message.hosts
-        if self._first_host:
-            self.run_typed(f"host {self._first_host}")
+        self.state.failure = None
+        first, self._first_host = self._first_host, ""
+        if first:
+            self.run_typed(shlex.join(("host", first)))
+        self._redraw()
+
+    def on_fleet_unread(self, message: FleetUnread) -> None:
+        """The inventory is wrong: the last good one stays."""
+        self.state.failure = failure_of(message.error)
         self._redraw()
 
     def on_fleet_tick(self, message: FleetTick) -> None:

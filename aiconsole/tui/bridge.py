@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from textual.message import Message
 
+from aiconsole import paths
 from aiconsole.control.options import DeployOptions
-from aiconsole.errors import AiconsoleError, UnknownHostError
+from aiconsole.errors import AiconsoleError, SettingsError, UnknownHostError
 from aiconsole.onhost.wire import RunSummary
 from aiconsole.question import Ask
 from aiconsole.telemetry.sample import FleetSnapshot
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from aiconsole.control.events import Event
     from aiconsole.fleet.host import Host
     from aiconsole.services import Services
+    from aiconsole.telemetry.collector import Collector
 
 OpenServices: TypeAlias = "Callable[[Ask], AbstractAsyncContextManager[Services]]"
 
@@ -32,6 +35,14 @@ class FleetKnown(Message):
     def __init__(self, hosts: tuple[Host, ...]) -> None:
         super().__init__()
         self.hosts = hosts
+
+
+class FleetUnread(Message):
+    """hosts.toml is wrong; what was known before stays."""
+
+    def __init__(self, error: SettingsError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class FleetTick(Message):
@@ -117,14 +128,44 @@ class Bridge:
 
     async def live(self) -> None:
         """Open the services and pass readings on until cancelled."""
-        async with self._open_services(self._ask) as services:
-            self._services = services
-            hosts = tuple(services.inventory.hosts)
-            self._hosts = {host.name: host for host in hosts}
-            self._app.post_message(FleetKnown(hosts))
-            async with services.collector(hosts) as collector:
-                async for snapshot in collector.changes(self._interval_s):
-                    self._app.post_message(FleetTick(snapshot))
+        while True:
+            seen = await asyncio.to_thread(_version_of, paths.hosts_file())
+            try:
+                async with self._open_services(self._ask) as services:
+                    await self._watch(services)
+            except SettingsError as error:
+                # Before the first good state there is nothing to fall back on but to wait.
+                self._app.post_message(FleetUnread(error))
+            # A file tells nobody that it has changed.
+            while await asyncio.to_thread(_version_of, paths.hosts_file()) == seen:  # noqa: ASYNC110
+                await asyncio.sleep(self._interval_s)
+
+    async def _watch(self, services: Services) -> None:
+        self._services = services
+        seen = await asyncio.to_thread(_version_of, services.inventory.file)
+        hosts = self._know(services)
+        async with services.collector(hosts) as collector:
+            async for snapshot in collector.changes(self._interval_s):
+                self._app.post_message(FleetTick(snapshot))
+                version = await asyncio.to_thread(_version_of, services.inventory.file)
+                if version != seen:
+                    seen = version
+                    await self._read_again(services, collector)
+
+    async def _read_again(self, services: Services, collector: Collector) -> None:
+        """Take over a changed hosts.toml; a wrong one changes nothing and is told."""
+        try:
+            await asyncio.to_thread(services.inventory.reload)
+        except SettingsError as error:
+            self._app.post_message(FleetUnread(error))
+        else:
+            await collector.watch(self._know(services))
+
+    def _know(self, services: Services) -> tuple[Host, ...]:
+        hosts = tuple(services.inventory.hosts)
+        self._hosts = {host.name: host for host in hosts}
+        self._app.post_message(FleetKnown(hosts))
+        return hosts
 
     async def operate(
         self, number: int, verb: Verb, names: tuple[str, ...], choices: Choices
@@ -199,3 +240,12 @@ class Bridge:
             self._app.post_message(OperationEnded(number, error))
         else:
             self._app.post_message(OperationEnded(number))
+
+
+def _version_of(file: Path) -> tuple[int, ...]:
+    """Changes whenever the file does; empty where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from textual.widgets import Input
+
+from aiconsole.errors import RefusedError
 from aiconsole.tui.commands import registry
 from aiconsole.tui.commands.command import Command
 from aiconsole.tui.commands.console import Choices, Verb, ViewName
@@ -15,8 +19,11 @@ from aiconsole.tui.present.fleet_order import next_order
 from aiconsole.tui.present.help import HelpEntry
 from aiconsole.tui.screens.console import ConsoleScreen
 from aiconsole.tui.screens.fleet.screen import FleetScreen
+from aiconsole.tui.widgets.filter_line import FilterLine
 
 if TYPE_CHECKING:
+    from textual.events import Key
+
     from aiconsole.tui.app import ConsoleApp
 
 
@@ -178,8 +185,35 @@ class Desk:
         from aiconsole.tui.screens.command_line.screen import CommandLineScreen
 
         self._asked.clear()
+        self._typed.to_end()
         line = CommandLineScreen(self, self._typed, text, refusal)
         self._app.push_screen(line, self._app.run_typed)
+
+    def type_into_line(self, event: Key) -> bool:
+        """Put a key into the line that is open; False where none is."""
+        from aiconsole.tui.screens.command_line.screen import CommandLineScreen
+
+        screen, focused = self._app.screen, self._app.focused
+        if isinstance(screen, CommandLineScreen) and focused is None:
+            screen.take(event)
+            return True
+        if isinstance(focused, FilterLine) or isinstance(screen, CommandLineScreen):
+            if not (event.is_printable and event.character and isinstance(focused, Input)):
+                return False
+            focused.insert_text_at_cursor(event.character)
+            return True
+        return False
+
+    def remember(self, text: str) -> None:
+        """Keep a typed line for the arrows, this time and the next."""
+        self._typed.add(text)
+        self._app.work(self._store_typed(), "history")
+
+    async def _store_typed(self) -> None:
+        try:
+            await asyncio.to_thread(self._typed.store)
+        except OSError as error:
+            raise RefusedError("Typed lines are not kept", str(error)) from error
 
     def complete_anew(self) -> None:
         """More is known that a typed line could go on with."""

@@ -34,7 +34,7 @@ class ConsoleState:
     releases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Releases on the hosts that were asked, newest first."""
     failure: Failure | None = None
-    """Why there are no readings at all: a settings file that cannot be read."""
+    """Why the fleet could not be read; the last good one, if any, is shown."""
     _newest: FleetSnapshot = field(default_factory=FleetSnapshot)
 
     @property

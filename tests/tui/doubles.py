@@ -7,8 +7,10 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from aiconsole import paths
 from aiconsole.control.events import Event
 from aiconsole.errors import AiconsoleError
 from aiconsole.fleet.host import Host
@@ -114,6 +116,8 @@ class Script:
     releases: tuple[str, ...] = ()
     asked: list[str] = field(default_factory=list)
     """Hosts whose service was asked for its state."""
+    watched: tuple[str, ...] = ()
+    """Hosts that the collector was told to watch after the first ones."""
     open_error: AiconsoleError | None = None
     calls: list[tuple[str, tuple[str, ...], Any]] = field(default_factory=list)
     cancelled: list[tuple[str, str]] = field(default_factory=list)
@@ -148,6 +152,14 @@ class _Services:
     def hosts(self) -> tuple[Host, ...]:
         return self._script.hosts
 
+    @property
+    def file(self) -> Path:
+        return paths.hosts_file()
+
+    def reload(self) -> None:
+        if self._script.open_error is not None:
+            raise self._script.open_error
+
     def get(self, name: str) -> Host:
         return next(host for host in self._script.hosts if host.name == name)
 
@@ -159,6 +171,9 @@ class _Services:
 class _Collector:
     def __init__(self, script: Script) -> None:
         self._script = script
+
+    async def watch(self, hosts: Sequence[Host]) -> None:
+        self._script.watched = tuple(host.name for host in hosts)
 
     async def changes(self, interval_s: float) -> AsyncIterator[FleetSnapshot]:
         while True:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from aiconsole.cli import operate as cli
@@ -16,6 +17,7 @@ from aiconsole.errors import RefusedError
 from aiconsole.fleet.host import Host
 from aiconsole.onhost.wire import RunSummary
 from aiconsole.question import Ask
+from aiconsole.tui.app import ConsoleApp
 from aiconsole.tui.commands import service_options
 from aiconsole.tui.commands.options import Option, read_options
 from aiconsole.tui.commands.path_names import path_names
@@ -203,6 +205,29 @@ async def test_runs_are_completed_and_the_newest_is_taken_unnamed() -> None:
         await until(pilot, lambda: script.cancelled == [("web1", "r2")])
         await enter(pilot, "attach web1")
         await until(pilot, lambda: script.calls == [("attach", ("web1",), "")])
+
+
+def burst(app: ConsoleApp, typed: str) -> None:
+    """Send keys at once, as a paste does, before the screen had a turn between them."""
+    names = {":": "colon", "/": "slash", " ": "space", "\r": "enter"}
+    for char in typed:
+        app.post_message(Key(names.get(char, char), char))
+
+
+async def test_a_pasted_command_is_read_whole() -> None:
+    script = two_hosts()
+    async with running(script) as (app, pilot):
+        burst(app, ":stop web2 --plan\r")
+        await until(pilot, lambda: bool(script.calls))
+        assert script.calls == [("stop", ("web2",), RestartOptions(plan_only=True))]
+
+
+async def test_a_pasted_filter_never_acts_as_keys() -> None:
+    script = two_hosts()
+    async with running(script) as (app, pilot):
+        burst(app, "/dbsr2")
+        await until(pilot, lambda: "match “dbsr2”" in text(app))
+        assert script.calls == []
 
 
 @pytest.mark.parametrize("words", [("--slots",), ("--nope",), ("--slots", "x"), ("--plan=1",)])

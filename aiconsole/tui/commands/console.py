@@ -89,6 +89,9 @@ class Console(Protocol):
     def show_palette(self) -> None:
         """Let the operator search the commands."""
 
+    def remember(self, text: str) -> None:
+        """Keep a typed line for the arrows, this time and the next."""
+
     def edit_filter(self) -> None:
         """Let the operator narrow the hosts down."""
 

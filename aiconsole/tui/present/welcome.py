@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiconsole.tui.failure import Failure
 from aiconsole.tui.present.line import Line, Piece, line
+from aiconsole.tui.present.wrap import wrap
 
 
 def welcome(inventory_read: bool, failure: Failure | None) -> tuple[Line, ...]:
@@ -26,10 +27,15 @@ def welcome(inventory_read: bool, failure: Failure | None) -> tuple[Line, ...]:
         (),
         line("    ", Piece("aiconsole up", "accent")),
         (),
-        line(
-            Piece("The fleet is read when the console starts: q quits, then start it again.", "dim")
-        ),
+        line(Piece("It appears here by itself.", "dim")),
     )
+
+
+def stale_fleet(failure: Failure, columns: int) -> tuple[Line, ...]:
+    """Over the last good fleet: what is wrong with the newest one."""
+    text = f"{failure.title}: {failure.text}" if failure.text else failure.title
+    parts = wrap(f"{text} Until then the fleet is what it was.", max(10, columns - 4), "warn")
+    return tuple((Piece("   " if n else " ▲ ", "warn"), *part) for n, part in enumerate(parts))
 
 
 def second_host() -> tuple[Line, ...]:

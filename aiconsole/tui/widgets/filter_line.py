@@ -18,11 +18,10 @@ class FilterLine(Input):
     ]
     DEFAULT_CSS = """
     FilterLine {
-        dock: bottom; height: 1; border: none; padding: 0 1; display: none; background: $panel;
+        dock: bottom; height: 1; border: none; padding: 0 1; background: $panel;
         margin: 0 0 1 0;
     }
     FilterLine:focus { border: none; }
-    FilterLine.-open { display: block; }
     """
 
     class Closed(Message):
@@ -30,13 +29,15 @@ class FilterLine(Input):
 
     def __init__(self) -> None:
         super().__init__(placeholder="words that a row must hold, !word to leave out")
+        self.display = False
 
     def open(self, text: str) -> None:
         """Show the line with what was typed last."""
         self.value = text
         self.cursor_position = len(text)
-        self.add_class("-open")
-        self.focus()
+        self.display = True
+        # At once, not with the next turn: what is typed after `/` must never act as keys.
+        self.screen.set_focus(self)
 
     def action_drop(self) -> None:
         """Take the filter away and close."""
@@ -48,5 +49,5 @@ class FilterLine(Input):
         self._close()
 
     def _close(self) -> None:
-        self.remove_class("-open")
+        self.display = False
         self.post_message(self.Closed())

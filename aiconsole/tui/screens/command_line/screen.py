@@ -10,6 +10,7 @@ from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
@@ -48,6 +49,8 @@ class CommandLineScreen(ModalScreen[str | None]):
         self._refusal = refusal
         self._found: tuple[str, ...] = ()
         self._at = -1
+        self._composed = False
+        self._early: list[Key] = []
         self._paths: dict[str, tuple[str, ...]] = {}
         """What was read from the disk, by the text of the path."""
 
@@ -61,6 +64,24 @@ class CommandLineScreen(ModalScreen[str | None]):
         """Show what can be typed, or what was wrong with it."""
         self.entry.cursor_position = len(self._text)
         self.search()
+        self._composed = True
+        for event in self._early:
+            self.take(event)
+
+    def on_key(self, event: Key) -> None:
+        """Keys of fast hands, or of a pasted command, come before the line has the focus."""
+        if self.focused is not self.entry:
+            self.take(event)
+            event.stop()
+
+    def take(self, event: Key) -> None:
+        """Take a key that was pressed before the line was there."""
+        if not self._composed:
+            self._early.append(event)
+        elif event.key == "enter":
+            self._send(self.entry.value)
+        elif event.is_printable and event.character:
+            self.entry.insert_text_at_cursor(event.character)
 
     def on_resize(self) -> None:
         """Lay the hints out for this width."""
@@ -104,8 +125,11 @@ class CommandLineScreen(ModalScreen[str | None]):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        self._history.add(event.value)
-        self.dismiss(event.value.strip() or None)
+        self._send(event.value)
+
+    def _send(self, text: str) -> None:
+        self._desk.remember(text)
+        self.dismiss(text.strip() or None)
 
     def _put(self, text: str) -> None:
         self.entry.value = text

@@ -12,12 +12,12 @@ from textual.widgets import Input
 
 from aiconsole.tui.present.fleet_order import ORDER_TITLES
 from aiconsole.tui.present.host_summary import host_summary
-from aiconsole.tui.present.welcome import second_host, welcome
+from aiconsole.tui.present.welcome import second_host, stale_fleet, welcome
 from aiconsole.tui.screens.console import ConsoleScreen
 from aiconsole.tui.state import ConsoleState
 from aiconsole.tui.widgets.filter_line import FilterLine
 from aiconsole.tui.widgets.fleet_table import FleetTable
-from aiconsole.tui.widgets.rows import Lines
+from aiconsole.tui.widgets.rows import Lines, Texts
 
 _TABLE_FRAME = 3
 """Rows of a table's border and titles."""
@@ -55,6 +55,7 @@ class FleetScreen(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Table, detail, and the line of the filter."""
+        yield Texts(id="fault")
         with Vertical(id="body"):
             table = FleetTable(interval_s=self._interval_s, id="table")
             table.add_class("panel")
@@ -69,7 +70,8 @@ class FleetScreen(ConsoleScreen):
 
     def draw_body(self, state: ConsoleState) -> None:
         """Show the newest readings, or what to do where there are none."""
-        nothing = state.failure is not None or not state.host_names()
+        nothing = not state.host_names()
+        self._draw_fault(state)
         self.set_class(nothing, "-empty")
         if nothing:
             self.empty.entitle("¹ Fleet")
@@ -113,6 +115,16 @@ class FleetScreen(ConsoleScreen):
         self.table.focus()
         self.draw()
 
+    def _draw_fault(self, state: ConsoleState) -> None:
+        """What is wrong with hosts.toml, over the last good fleet."""
+        fault = self.query_one("#fault", Texts)
+        wrong = state.failure if state.host_names() else None
+        fault.display = wrong is not None
+        if wrong is not None:
+            lines = stale_fleet(wrong, self.size.width)
+            fault.styles.height = len(lines)
+            fault.show(lines)
+
     def _title(self, state: ConsoleState) -> None:
         shown, total = len(self.table.shown), len(state.snapshot.hosts)
         title = f"¹ Fleet · {total} {'host' if total == 1 else 'hosts'}"
@@ -138,7 +150,7 @@ class FleetScreen(ConsoleScreen):
 
     def _share_room(self, detail: bool) -> None:
         """A short table leaves the room to the detail; a long one keeps all but a few lines."""
-        total = self.size.height - 2
+        total = self.query_one("#body").size.height
         table = len(self.table.shown) + _TABLE_FRAME
         if not detail or total < _DETAIL_MIN + _TABLE_MIN:
             shape = (total, 0)
