@@ -17,8 +17,8 @@ class ClientGoneError(Exception):
 
 async def read(
     scope: Scope, receive: Callable[[], Awaitable[Any]], limit_bytes: int
-) -> dict[str, Any]:
-    """Read and decode a JSON object.
+) -> tuple[dict[str, Any], int]:
+    """Read and decode a JSON object; the object, and its size in bytes.
 
     Raises:
         ApiError: 413 or 400.
@@ -39,7 +39,7 @@ async def read(
         parts.append(part)
         if not message.get("more_body", False):
             break
-    return _decode(b"".join(parts))
+    return _decode(b"".join(parts)), size
 
 
 def _decode(data: bytes) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from aiconsole.onhost.inferd.notify import Notifier
 from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.sockets import admin_socket, is_open_to_all
 from aiconsole.onhost.inferd.tally import DaemonState, Tally
+from aiconsole.onhost.inferd.verify import Verification
 
 log = logging.getLogger("inferd")
 
@@ -54,6 +55,8 @@ class Daemon:
         self._engine = LlamaEngine(
             settings.model, settings.engine, place.run_dir, self._engine_changed
         )
+        self._verification = Verification(settings.model, self._verified)
+        self._verifying: asyncio.Task[None] | None = None
         self._gateway = Gateway(
             settings, self._engine, self._tally, open_to_all=is_open_to_all(place.public)
         )
@@ -109,6 +112,7 @@ class Daemon:
         await self._public.open()
         self._tally.load_s = time.monotonic() - began
         self._set_state("ready")
+        self._verifying = asyncio.create_task(self._verification.run())
         self._notifier.ready(f"serving {self._settings.model.name}")
         log.info("ready after %.2f s: %s on %s", self._tally.load_s, self._settings.model.name,
                  self._place.public.getsockname())  # fmt: skip
@@ -130,6 +134,8 @@ class Daemon:
         await self._public.close()
 
     async def _end(self, admin: Listener) -> None:
+        if self._verifying is not None:
+            self._verifying.cancel()
         await self._public.stop_accepting()
         await self._engine.stop(_ENGINE_GRACE_S)
         if self._tally.state != "failed":
@@ -152,13 +158,23 @@ class Daemon:
 
     def _engine_changed(self) -> None:
         engine = self._engine.status()
+        self._tally.engine_restarts, self._tally.engine_fault = engine.restarts, engine.last_fault
         if self._tally.state in ("loading", "ready"):
-            self._tally.reason = engine.reason
+            self._tally.reason = engine.reason or self._verification.detail
             extend_s = _EXTEND_S if self._tally.state == "loading" else 0.0
             self._notifier.status(self._status_line(), extend_s=extend_s)
 
+    def _verified(self) -> None:
+        verification = self._verification
+        self._tally.model_verified = verification.verdict
+        if verification.detail:
+            log.error("the model file is %s: %s", verification.verdict, verification.detail)
+            self._engine_changed()
+
     def _status_line(self) -> str:
         engine = self._engine.status()
+        if engine.state == "ready" and self._verification.verdict == "bad":
+            return f"not ready: {self._verification.detail}"
         if engine.state == "ready":
             return f"serving {self._settings.model.name}"
         percent = f" {engine.progress:.0%}" if engine.progress else ""

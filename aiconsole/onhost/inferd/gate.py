@@ -21,6 +21,7 @@ Send: TypeAlias = Callable[[Any], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _OPEN_PATHS = frozenset({"/health", "/ready"})
+_PROXY_HEADERS = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
 _CLIENT_GONE = 499
 
 
@@ -65,7 +66,7 @@ class Gate:
             self._gateway.finish(exchange)
 
     def _check_key(self, scope: Scope, exchange: Exchange) -> None:
-        if self._trusted or not self._needs_key(scope["path"], exchange.client):
+        if self._trusted or not self._needs_key(scope, exchange.client):
             return
         try:
             key = self._gateway.keys.check(header(scope, b"authorization").decode("latin-1"))
@@ -74,10 +75,11 @@ class Gate:
             raise
         exchange.key_label = key.label
 
-    def _needs_key(self, path: str, client: str) -> bool:
+    def _needs_key(self, scope: Scope, client: str) -> bool:
+        path = scope["path"]
         if path in _OPEN_PATHS:
             return False
-        if path == "/metrics" and _is_loopback(client):
+        if path == "/metrics" and _is_loopback(client) and not _is_forwarded(scope):
             return False
         return self._gateway.keys_required or path == "/metrics"
 
@@ -111,6 +113,11 @@ def _translated(error: HTTPException, scope: Scope) -> ApiError:
     if error.status_code == 405:
         return ApiError(405, f"{method} is not allowed on {path}.", code="method_not_allowed")
     return ApiError(404, f"There is no {method} {path} here.", code="not_found")
+
+
+def _is_forwarded(scope: Scope) -> bool:
+    """Whether it came through a proxy on this machine: then the peer says nothing of who asks."""
+    return any(name in _PROXY_HEADERS for name, _ in scope["headers"])
 
 
 def _is_loopback(client: str) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from aiconsole import __version__
 from aiconsole.onhost.inferd import cpu
 from aiconsole.onhost.inferd.admission import Admission
 from aiconsole.onhost.inferd.audit import Audit
-from aiconsole.onhost.inferd.engine.protocol import Engine
+from aiconsole.onhost.inferd.engine.protocol import Engine, EngineState
 from aiconsole.onhost.inferd.exchange import Exchange
 from aiconsole.onhost.inferd.keys import KeyFile
 from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
@@ -68,9 +69,11 @@ class Gateway:
             return "draining"
         engine = self.engine.status().state
         if engine != "ready":
-            return f"engine_{engine}"
+            return engine if engine == "stalled" else f"engine_{engine}"
         if self.tally.state != "ready":
             return self.tally.state
+        if self.tally.model_verified == "bad":
+            return "model_mismatch"
         return "queue_full" if self.admission.full else ""
 
     def cut_all(self, reason: CutReason) -> None:
@@ -127,7 +130,7 @@ class Gateway:
               lambda: cpu.resident_bytes(self.engine.status().pid))  # fmt: skip
         gauge("inferd_resident_bytes", "Memory of the gateway's process.",
               lambda: cpu.resident_bytes(os.getpid()))  # fmt: skip
-        for state in ("starting", "loading", "ready", "restarting", "stopped", "failed"):
+        for state in get_args(EngineState):
             here = partial(self._engine_is, state)
             self.metrics.engine_state.labels(state).set_function(here)
 

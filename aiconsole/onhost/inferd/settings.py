@@ -50,6 +50,11 @@ class EngineSettings(Table):
     binary: str = ""
     """An external llama-server in place of the built-in engine."""
     load_timeout_s: float = Field(default=900.0, gt=0)
+    stall_timeout_s: float = Field(default=60.0, gt=0)
+    """Requests at work and no token from any for so long: the engine is started again.
+    Three times as long as a batch of a prompt took lately is allowed in any case."""
+    idle_proof_s: float = Field(default=60.0, gt=0)
+    """An engine that had nothing to do for so long is asked for one token."""
 
 
 class LimitSettings(Table):

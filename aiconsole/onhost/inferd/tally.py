@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from aiconsole.onhost.inferd.verify import Verdict
+
 DaemonState: TypeAlias = Literal["starting", "loading", "ready", "draining", "stopped", "failed"]
 
 
@@ -30,6 +32,10 @@ class Tally:
     failed: int = 0
     """Of the public socket: ended 5xx, or broken off by the daemon."""
     reason: str = ""
+    model_verified: Verdict = "not-asked"
+    engine_restarts: int = 0
+    engine_fault: str = ""
+    """Why the engine was started again the last time."""
 
     def as_json(self) -> dict[str, Any]:
         """The document."""
@@ -44,6 +50,9 @@ class Tally:
             "served": self.served,
             "failed": self.failed,
             "reason": self.reason,
+            "model_verified": self.model_verified,
+            "engine_restarts": self.engine_restarts,
+            "engine_fault": self.engine_fault,
         }
 
     def write(self, path: Path) -> None:

@@ -107,6 +107,18 @@ class Running:
         found: dict[str, Any] = json.loads((self.run_dir / "tally.json").read_text())
         return found
 
+    def audit_of(self, answer: httpx.Response) -> dict[str, Any]:
+        """The audit line of one answer."""
+        wanted = answer.headers["x-request-id"]
+        until(lambda: any(line["id"] == wanted for line in self.audit), "the audit line")
+        (line,) = [line for line in self.audit if line["id"] == wanted]
+        return line
+
+    def tally_after_stop(self) -> dict[str, Any]:
+        """Stop it well; what it left behind."""
+        assert self.stop() == 0, self.log
+        return self.tally
+
     def status(self) -> dict[str, Any]:
         """Answer of the admin socket."""
         transport = httpx.HTTPTransport(uds=str(self.run_dir / "admin.sock"))

@@ -7,22 +7,26 @@ import logging
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 from aiconsole.onhost.inferd import cpu
+from aiconsole.onhost.inferd.engine.check import check
 from aiconsole.onhost.inferd.engine.pace import Pace
+from aiconsole.onhost.inferd.engine.private import make_private, write_key
 from aiconsole.onhost.inferd.engine.process import EngineProcess
+from aiconsole.onhost.inferd.engine.progress import Progress
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk, EngineState, EngineStatus
 from aiconsole.onhost.inferd.engine.reason import explain
 from aiconsole.onhost.inferd.engine.sizing import Sizing, size
 from aiconsole.onhost.inferd.engine.upstream import OpenAIUpstream
+from aiconsole.onhost.inferd.engine.vigil import Vigil
 from aiconsole.onhost.inferd.engine.worker import WorkerSpec
 from aiconsole.onhost.inferd.errors import ApiError, StartError, unavailable
-from aiconsole.onhost.inferd.gguf import GgufError, GgufHeader, read_header
+from aiconsole.onhost.inferd.gguf import GgufHeader
 from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings
 
 log = logging.getLogger("inferd.engine")
@@ -31,7 +35,8 @@ _POLL_S = 0.05
 _PROBE_TIMEOUT_S = 120.0
 _BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _HEALTHY_AFTER_S = 60.0
-_SOCKET_PATH_LIMIT = 107
+_PATIENCE = 3
+_SPARE = 2
 
 
 class LlamaEngine:
@@ -55,6 +60,7 @@ class LlamaEngine:
         self._upstream: OpenAIUpstream | None = None
         self._watch: asyncio.Task[None] | None = None
         self._pace = Pace()
+        self._progress = Progress()
         self._status = EngineStatus("starting")
 
     @property
@@ -79,9 +85,9 @@ class LlamaEngine:
         """
         self._set("loading", phase="checking the model file")
         try:
-            self._header = await asyncio.to_thread(self._check)
+            self._header = await asyncio.to_thread(check, self._model, self._settings)
             self._sizing = size(self._settings, self._header)
-            self._private = self._make_private()
+            self._private = make_private(self._run_dir)
             await self._launch()
         except StartError as error:
             self._set("failed", reason=str(error))
@@ -96,14 +102,26 @@ class LlamaEngine:
                 code="engine_unavailable",
                 retry_after_s=2.0,
             )
+        with self._progress.at_work():
+            async with aclosing(self._computed(self._upstream, ask)) as batches:
+                async for batch in batches:
+                    self._progress.moved()
+                    self._pace.learn(batch)
+                    if batch:
+                        with self._progress.aside():
+                            yield batch
+
+    async def _computed(
+        self, upstream: OpenAIUpstream, ask: Ask
+    ) -> AsyncGenerator[list[Chunk], None]:
+        """The answer in the shape that costs least; an empty batch is progress with the prompt."""
         if self._pace.is_brief(ask):
-            answer = await self._upstream.whole(ask)
-            self._pace.learn(answer)
-            yield answer
+            yield await upstream.whole(ask)
             return
-        async with aclosing(self._upstream.stream(ask)) as batches:
+        # A shorter prompt is computed in one go, before there could be progress to tell of.
+        long_prompt = ask.size_bytes > self._settings.batch_tokens
+        async with aclosing(upstream.stream(ask, tell_progress=long_prompt)) as batches:
             async for batch in batches:
-                self._pace.learn(batch)
                 yield batch
 
     async def stop(self, grace_s: float) -> None:
@@ -116,48 +134,6 @@ class LlamaEngine:
             shutil.rmtree(self._private, ignore_errors=True)
         self._set("stopped")
 
-    def _check(self) -> GgufHeader:
-        binary = self._settings.binary
-        if binary and not os.access(binary, os.X_OK):
-            raise StartError(
-                "The engine's binary cannot be run",
-                f"{binary} is missing or not executable",
-                "Correct engine.binary in the settings.",
-                permanent=True,
-            )
-        if not binary and (missing := cpu.missing_flags()):
-            raise StartError(
-                "This CPU cannot run the built-in engine",
-                f"it does not show {', '.join(missing)}",
-                "On a virtual machine, set its CPU type to `host`.",
-                permanent=True,
-            )
-        path = Path(self._model.path)
-        try:
-            header = read_header(path)
-        except OSError as error:
-            raise self._bad_model(f"{path}: {error.strerror or error}") from error
-        except GgufError as error:
-            raise self._bad_model(f"{path}: {error}") from error
-        wanted = self._model.size_bytes
-        if wanted and header.size_bytes != wanted:
-            raise self._bad_model(f"{path}: {header.size_bytes:,} bytes instead of {wanted:,}")
-        return header
-
-    def _bad_model(self, detail: str) -> StartError:
-        return StartError(
-            "The model cannot be served", detail, "Ship the model again.", permanent=True
-        )
-
-    def _make_private(self) -> Path:
-        """A 0700 directory whose path leaves room for a socket's name."""
-        wanted = self._run_dir / "engine"
-        if len(os.fsencode(wanted / "w.sock")) > _SOCKET_PATH_LIMIT:
-            return Path(tempfile.mkdtemp(prefix="inferd-"))
-        shutil.rmtree(wanted, ignore_errors=True)
-        wanted.mkdir(mode=0o700, parents=True)
-        return wanted
-
     async def _launch(self) -> None:
         """Start one process and wait until it has answered a completion."""
         spec = self._spec()
@@ -166,7 +142,7 @@ class LlamaEngine:
             self._process = await EngineProcess.spawn(spec)
         except OSError as error:
             raise StartError("The engine cannot be started", str(error)) from error
-        self._upstream = OpenAIUpstream(spec.socket_path, spec.api_key)
+        self._upstream = OpenAIUpstream(spec.socket_path, spec.api_key, spec.slots + _SPARE)
         try:
             await self._until_loaded(self._process, self._upstream)
             self._set("loading", phase="proving it by a completion")
@@ -185,7 +161,7 @@ class LlamaEngine:
         assert self._private is not None
         sock, key = self._private / "w.sock", secrets.token_urlsafe(32)
         sock.unlink(missing_ok=True)
-        key_file = self._write_key(key) if self._settings.binary else ""
+        key_file = write_key(self._private, key) if self._settings.binary else ""
         return WorkerSpec(
             model_path=self._model.path,
             model_name=self._model.name,
@@ -198,17 +174,9 @@ class LlamaEngine:
             threads=self._sizing.threads,
             batch_tokens=self._settings.batch_tokens,
             cache_ram_mib=self._sizing.cache_ram_mib,
-            http_threads=self._sizing.slots * 2 + 4,
+            http_threads=2 * self._sizing.slots + 3 * _SPARE,
             parent_pid=os.getpid(),
         )
-
-    def _write_key(self, key: str) -> str:
-        assert self._private is not None
-        path = self._private / "key"
-        path.unlink(missing_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(key)
-        return str(path)
 
     async def _until_loaded(self, process: EngineProcess, upstream: OpenAIUpstream) -> None:
         limit_s = self._settings.load_timeout_s
@@ -219,10 +187,9 @@ class LlamaEngine:
             if time.monotonic() > deadline:
                 await self._end_process(0.0)
                 raise StartError("The engine did not load", f"not ready after {limit_s:.0f} s")
-            resident = cpu.resident_bytes(process.pid)
-            size_bytes = self._header.size_bytes if self._header else 0
-            progress = min(0.99, resident / size_bytes) if size_bytes else 0.0
-            self._set("loading", phase="loading the model", progress=progress)
+            assert self._header is not None
+            loaded = cpu.resident_bytes(process.pid) / self._header.size_bytes
+            self._set("loading", phase="loading the model", progress=min(0.99, loaded))
             await asyncio.sleep(_POLL_S)
 
     async def _failed_load(self, otherwise: str) -> StartError:
@@ -244,32 +211,59 @@ class LlamaEngine:
         finished = False
         async with aclosing(upstream.stream(ask)) as batches:
             async for batch in batches:
+                self._pace.learn(batch)
                 finished = finished or any(chunk.fields for chunk in batch)
         if not finished:
             raise unavailable("the completion came back without an end", code="engine_error")
 
     async def _keep_up(self) -> None:
-        """Start the process again whenever it ends, with growing pauses."""
+        """Start the process again whenever it ends or is stuck, with growing pauses."""
         failures = 0
         while True:
-            assert self._process is not None
             began = time.monotonic()
-            code = await self._process.wait()
-            reason = explain(self._process.output, code)
-            log.error("the engine ended: %s", reason)
-            if time.monotonic() - began > _HEALTHY_AFTER_S:
+            reason = await self._broken()
+            log.error("the engine has to be started again: %s", reason)
+            if self._progress.moved_at - began > _HEALTHY_AFTER_S:
                 failures = 0
             while not await self._again(reason, failures):
                 failures += 1
                 reason = self._status.reason
             failures += 1
 
+    async def _broken(self) -> str:
+        """Wait until the process ends or is stuck; why."""
+        process, upstream = self._process, self._upstream
+        assert process is not None
+        assert upstream is not None
+        proof_s = self._settings.idle_proof_s
+        vigil = Vigil(self._progress, lambda: self._prove(upstream), self._patience_s, proof_s)
+        ended = asyncio.create_task(process.wait())
+        stuck = asyncio.create_task(vigil.watch())
+        try:
+            await asyncio.wait({ended, stuck}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                return explain(process.output, ended.result())
+            self._set("stalled", reason=stuck.result())
+            return stuck.result()
+        finally:
+            ended.cancel()
+            stuck.cancel()
+
+    def _patience_s(self) -> float:
+        """How long there may be no token: a batch of a prompt takes its time on a slow machine."""
+        batch_s = self._settings.batch_tokens * self._pace.prompt_token_s
+        return max(self._settings.stall_timeout_s, _PATIENCE * batch_s)
+
     async def _again(self, reason: str, failures: int) -> bool:
         await self._end_process(0.0)
         pause_s = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
-        restarts = self._status.restarts + 1
-        phase = f"starting again in {pause_s:g} s"
-        self._status = EngineStatus("restarting", reason, phase, restarts=restarts)
+        self._status = EngineStatus(
+            "stalled" if self._status.state == "stalled" else "restarting",
+            reason,
+            f"starting again in {pause_s:g} s",
+            restarts=self._status.restarts + 1,
+            last_fault=reason,
+        )
         self._on_change()
         await asyncio.sleep(pause_s)
         try:
@@ -291,8 +285,17 @@ class LlamaEngine:
         self, state: EngineState, *, reason: str = "", phase: str = "", progress: float = 0.0
     ) -> None:
         pid = self._process.pid if self._process and not self._process.ended else 0
-        kept = reason or (self._status.reason if state in ("loading", "restarting") else "")
-        new = EngineStatus(state, kept, phase, round(progress, 2), self._status.restarts, pid)
+        kept = reason or (
+            self._status.reason if state in ("loading", "restarting", "stalled") else ""
+        )
+        new = replace(
+            self._status,
+            state=state,
+            reason=kept,
+            phase=phase,
+            progress=round(progress, 2),
+            pid=pid,
+        )
         if new != self._status:
             self._status = new
             self._on_change()

@@ -12,19 +12,24 @@ _WEIGHT = 0.2
 
 
 class Pace:
-    """A running mean of the time for one token; 0 until one is known."""
+    """Running means of the time for one token; 0 until one is known."""
 
     def __init__(self) -> None:
         self.token_s = 0.0
+        """Of an answer."""
+        self.prompt_token_s = 0.0
+        """Of a prompt; too much rather than too little, where most of it was known already."""
 
     def learn(self, batch: Iterable[Chunk]) -> None:
         """Take in what the engine says about an answer."""
         for chunk in batch:
             timings = (chunk.fields or {}).get("timings")
-            if not isinstance(timings, dict) or timings.get("predicted_n", 0) < _MEANINGFUL_TOKENS:
+            if not isinstance(timings, dict):
                 continue
-            token_s = float(timings.get("predicted_per_token_ms") or 0.0) / 1000
-            self.token_s += (token_s - self.token_s) * (_WEIGHT if self.token_s else 1.0)
+            if timings.get("prompt_n", 0):
+                self.prompt_token_s = _mean(self.prompt_token_s, timings["prompt_per_token_ms"])
+            if timings.get("predicted_n", 0) >= _MEANINGFUL_TOKENS:
+                self.token_s = _mean(self.token_s, timings["predicted_per_token_ms"])
 
     def is_brief(self, ask: Ask) -> bool:
         """Whether an answer may be asked for at a stroke.
@@ -34,4 +39,10 @@ class Pace:
         """
         single = ask.choices == 1 and not isinstance(ask.body.get("prompt"), list)
         longest_s = ask.body.get("max_tokens", 0) * self.token_s
+        longest_s += ask.size_bytes * self.prompt_token_s if longest_s else 0.0
         return single and not ask.stream and 0 < longest_s <= _BRIEF_S
+
+
+def _mean(known_s: float, new_ms: float | None) -> float:
+    new_s = float(new_ms or 0.0) / 1000
+    return known_s + (new_s - known_s) * (_WEIGHT if known_s else 1.0)

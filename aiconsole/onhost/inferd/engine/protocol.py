@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
-EngineState: TypeAlias = Literal["starting", "loading", "ready", "restarting", "stopped", "failed"]
+EngineState: TypeAlias = Literal[
+    "starting", "loading", "ready", "stalled", "restarting", "stopped", "failed"
+]
 Kind: TypeAlias = Literal["chat", "text"]
 
 
@@ -23,6 +25,8 @@ class Ask:
     """Whether the client wants the count of tokens at the end of a stream."""
     choices: int = 1
     """Answers wanted for each prompt."""
+    size_bytes: int = 0
+    """Of the client's request: its prompt has no more tokens than that."""
 
 
 @dataclass(slots=True)
@@ -47,6 +51,8 @@ class EngineStatus:
     progress: float = 0.0
     """0 to 1 within the phase; 0 where it is not known."""
     restarts: int = 0
+    last_fault: str = ""
+    """Why it was started again the last time; kept when it is ready."""
     pid: int = 0
     """Of the process that computes; 0 where it is not on this machine."""
 

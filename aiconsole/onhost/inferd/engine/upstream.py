@@ -19,54 +19,69 @@ from aiconsole.onhost.inferd.errors import ApiError, bad_request, unavailable
 _PATHS: dict[Kind, str] = {"chat": "/v1/chat/completions", "text": "/v1/completions"}
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
 _CONNECT_TIMEOUT_S = 5.0
+_KEPT_S = 2.0  # llama.cpp closes an idle connection after 5 s
 
 
 class OpenAIUpstream:
-    """Speaks to one server; each request has a connection of its own.
+    """Speaks to one server, on connections of two kinds.
 
     llama.cpp closes the connection after a stream without saying so in a header: a pooled
-    connection would break under the next request.
+    connection would break under the next request, so each stream has its own. After a whole
+    answer the connection is good for the next one, which spares the server a thread's start.
     """
 
-    def __init__(self, socket_path: str, api_key: str) -> None:
-        self._session = aiohttp.ClientSession(
-            base_url="http://engine",
-            connector=aiohttp.UnixConnector(socket_path, force_close=True, limit=0),
-            headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-            auto_decompress=False,
-        )
+    def __init__(self, socket_path: str, api_key: str, connections: int) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            socket_path: Where the server listens.
+            api_key: What it wants to hear.
+            connections: How many may be kept for whole answers; each one occupies a thread there.
+        """
+        once = aiohttp.UnixConnector(socket_path, force_close=True, limit=0)
+        kept = aiohttp.UnixConnector(socket_path, keepalive_timeout=_KEPT_S, limit=connections)
+        self._streams, self._answers = _session(once, api_key), _session(kept, api_key)
+        self._open: set[aiohttp.ClientResponse] = set()
 
     async def close(self) -> None:
-        """Close what is open."""
-        await self._session.close()
+        """Break off what runs, and close what is open."""
+        for response in self._open:
+            response.close()  # closing the session alone would leave its reader waiting
+        await self._streams.close()
+        await self._answers.close()
 
     async def healthy(self) -> bool:
         """Whether the server says that it is ready."""
         try:
-            async with self._session.get(
+            async with self._streams.get(
                 "/health", timeout=aiohttp.ClientTimeout(total=_CONNECT_TIMEOUT_S)
             ) as response:
                 return response.status == 200
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError):
             return False
 
-    async def stream(self, ask: Ask) -> AsyncGenerator[list[Chunk], None]:
+    async def stream(
+        self, ask: Ask, *, tell_progress: bool = False
+    ) -> AsyncGenerator[list[Chunk], None]:
         """Events of one answer, as many at a time as arrived together.
+
+        With `tell_progress` there is an empty batch for each piece of the prompt that is done.
 
         Raises:
             ApiError: Refused by the server, or broken off by it.
         """
         body = {**ask.body, "stream": True, "stream_options": {"include_usage": True}}
-        response = await self._post(ask, body)
+        if tell_progress:
+            body["return_progress"] = True
+        response = await self._post(self._streams, ask, body)
+        self._open.add(response)
         try:
             async for batch in _events(response):
                 yield batch
         except (aiohttp.ClientError, OSError) as error:
             raise _gone() from error
         finally:
+            self._open.discard(response)
             response.close()
 
     async def whole(self, ask: Ask) -> list[Chunk]:
@@ -75,22 +90,26 @@ class OpenAIUpstream:
         Raises:
             ApiError: Refused by the server, or broken off by it.
         """
-        response = await self._post(ask, {**ask.body, "stream": False})
+        response = await self._post(self._answers, ask, {**ask.body, "stream": False})
+        self._open.add(response)
         try:
             fields = _decode(await response.read())
         except (aiohttp.ClientError, OSError) as error:
             raise _gone() from error
         finally:
+            self._open.discard(response)
             response.close()
         for choice in fields["choices"]:
             if "message" in choice:
                 choice["delta"] = choice.pop("message")
         return [Chunk(b"", fields)]
 
-    async def _post(self, ask: Ask, body: dict[str, Any]) -> aiohttp.ClientResponse:
+    async def _post(
+        self, session: aiohttp.ClientSession, ask: Ask, body: dict[str, Any]
+    ) -> aiohttp.ClientResponse:
         """Send a request; the answer's head has come and says 200."""
         try:
-            response = await self._session.post(_PATHS[ask.kind], data=orjson.dumps(body))
+            response = await session.post(_PATHS[ask.kind], data=orjson.dumps(body))
         except (aiohttp.ClientError, OSError) as error:
             raise _gone() from error
         if response.status == 200:
@@ -101,6 +120,18 @@ class OpenAIUpstream:
             raise _gone() from error
         finally:
             response.close()
+
+
+def _session(connector: aiohttp.BaseConnector, api_key: str) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        base_url="http://engine",
+        connector=connector,
+        headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+        auto_decompress=False,
+    )
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[list[Chunk], None]:
@@ -118,18 +149,21 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[list[Chunk
         if len(rest) > _MAX_EVENT_BYTES:
             raise aiohttp.ClientPayloadError("an event without end")
         batch: list[Chunk] = []
-        done = False
+        done = progress = False
         for line in lines:
             if line.startswith(b"data: "):
                 if line.startswith(b"data: [DONE]"):
                     done = True
                     break
+                if b'"prompt_progress":' in line:
+                    progress = True
+                    continue
                 chunk = _chunk(line[6:].rstrip())
                 if chunk is not None:
                     batch.append(chunk)
             elif line.startswith(b"error: "):
                 raise _failure(_decode(line[7:]))
-        if batch:
+        if batch or progress:
             yield batch
         if done:
             return

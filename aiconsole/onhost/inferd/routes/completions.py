@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TypeAlias
 
 import orjson
@@ -46,8 +47,9 @@ class Completions:
         exchange = exchanges.of(scope)
         exchange.route = _ROUTES[self._kind]
         gateway, settings = self._gateway, self._gateway.settings
-        given = await body.read(scope, receive, settings.limits.body_bytes)
+        given, size_bytes = await body.read(scope, receive, settings.limits.body_bytes)
         ask = asking.parse(self._kind, given, settings.model.name, gateway.engine.context_tokens)
+        ask = replace(ask, size_bytes=size_bytes)
         exchange.model, exchange.stream = settings.model.name, ask.stream
         await _Serving(gateway, ask, exchange, send).run(receive)
 

@@ -36,6 +36,7 @@ class Health:
         exchanges.of(request.scope).route = "ready"
         reason = self._gateway.not_ready()
         engine = self._gateway.engine.status()
-        answer = {"ready": not reason, "reason": reason, "detail": engine.reason or engine.phase}
+        detail = engine.reason or engine.phase or self._gateway.tally.reason
+        answer = {"ready": not reason, "reason": reason, "detail": detail}
         headers = {"retry-after": "1"} if reason else {}
         return JsonAnswer(answer, status_code=503 if reason else 200, headers=headers)
