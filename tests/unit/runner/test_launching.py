@@ -28,6 +28,7 @@ def begin(place: Place, monkeypatch: pytest.MonkeyPatch, fault: Fault, runner: b
             with hold(plan.layout, plan.lock, run_id=plan.run_id, operator=""):
                 Journal(record.journal_path).write("run-started")
                 signal.pause()
+            os._exit(1)
         while runner and not holder_of(plan.layout, plan.lock):
             pass
         raise fault
