@@ -21,9 +21,10 @@ async def read(
     """Read and decode a JSON object; the object, and its size in bytes.
 
     Raises:
-        ApiError: 413 or 400.
+        ApiError: 415, 413 or 400.
         ClientGoneError: Nobody is there to hear of it.
     """
+    _check_type(header(scope, b"content-type"))
     length = header(scope, b"content-length")
     if length.isdigit() and int(length) > limit_bytes:
         raise _too_large(limit_bytes)
@@ -40,6 +41,17 @@ async def read(
         if not message.get("more_body", False):
             break
     return _decode(b"".join(parts)), size
+
+
+def _check_type(given: bytes) -> None:
+    """Another type than JSON is refused: a web page can send those to us without being asked."""
+    kind = given.partition(b";")[0].strip().lower()
+    if kind and kind != b"application/json" and not kind.endswith(b"+json"):
+        raise ApiError(
+            415,
+            "The body must be JSON, sent with `Content-Type: application/json`.",
+            code="unsupported_media_type",
+        )
 
 
 def _decode(data: bytes) -> dict[str, Any]:

@@ -60,7 +60,10 @@ class Daemon:
         self._gateway = Gateway(
             settings, self._engine, self._tally, open_to_all=is_open_to_all(place.public)
         )
-        self._public = Listener(public_app(self._gateway), place.public)
+        self._public = Listener(
+            public_app(self._gateway), place.public,
+            read_s=settings.limits.read_timeout_s, write_s=settings.limits.write_timeout_s,
+        )  # fmt: skip
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 

@@ -14,7 +14,8 @@ import logging
 import socket
 import termios
 from email.utils import formatdate
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,13 +23,13 @@ from uvicorn.server import ServerState
 
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.gate import Gate
+from aiconsole.onhost.inferd.together import Together
 
 log = logging.getLogger("inferd.listener")
 
 BACKLOG = 4096
 _KEEP_ALIVE_S = 75
-_REQUEST_READ_S = 60.0
-_STALLED_READER_S = 60.0
+_USUAL_S = 60.0
 _HEAD_LIMIT_BYTES = 64 * 1024
 _POLL_S = 0.02
 _LAST_ANSWERS_S = 2.0
@@ -38,6 +39,10 @@ class _State(ServerState):
     """uvicorn's state, shared by the connections of one listener."""
 
     draining = False
+    read_s = _USUAL_S
+    """For a request to arrive whole, and for a new connection to begin one."""
+    write_s = _USUAL_S
+    """For a client to take something of its answer."""
 
 
 class Connection(HttpToolsProtocol):
@@ -45,6 +50,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._limits = cast("_State", self.server_state)
         self._reading = False
         self._in_head = False
         self._head_bytes = 0
@@ -60,7 +66,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client that connects and says nothing is not kept for ever."""
-        super().connection_made(transport)  # type: ignore[arg-type]
+        super().connection_made(Together(transport))  # type: ignore[arg-type]
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,7 +98,7 @@ class Connection(HttpToolsProtocol):
         """From here on the body is counted by who reads it."""
         self._in_head = False
         super().on_headers_complete()
-        if self.server_state.draining and self.cycle is not None:  # type: ignore[attr-defined]
+        if self._limits.draining and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
@@ -109,7 +115,7 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read what it asked for; it may do so for a while."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(_STALLED_READER_S, self.transport.abort)
+        self._stalled = self.loop.call_later(self._limits.write_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         """It reads again."""
@@ -134,14 +140,14 @@ class Connection(HttpToolsProtocol):
 
     def _answer(self, error: ApiError) -> None:
         body = error.as_json()
-        reason = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}[error.status]
+        reason = HTTPStatus(error.status).phrase.encode()
         head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n" % (error.status, reason)
         head += b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self.transport.write(head + body)
         self.transport.close()
 
     def _expect_request(self) -> None:
-        self._patience = self.loop.call_later(_REQUEST_READ_S, self._give_up)
+        self._patience = self.loop.call_later(self._limits.read_s, self._give_up)
 
     def _forget_patience(self) -> None:
         if self._patience is not None:
@@ -149,16 +155,36 @@ class Connection(HttpToolsProtocol):
             self._patience = None
 
     def _give_up(self) -> None:
-        if not self.transport.is_closing() and not _unread_bytes(self.transport):
-            self.transport.close()
+        if self.transport.is_closing() or _unread_bytes(self.transport):
+            return
+        answered = self.cycle is not None and self.cycle.response_started
+        if self._reading and not answered:
+            self._answer(ApiError(408, "The request did not arrive in time.", code="read_timeout"))
+        self.transport.close()
 
 
 class Listener:
     """One listening socket."""
 
-    def __init__(self, app: Gate, sock: socket.socket) -> None:
+    def __init__(
+        self,
+        app: Gate,
+        sock: socket.socket,
+        *,
+        read_s: float = _USUAL_S,
+        write_s: float = _USUAL_S,
+    ) -> None:
+        """Prepare; nothing is accepted yet.
+
+        Args:
+            app: What answers.
+            sock: Bound, and perhaps shared.
+            read_s: How long a request may take to arrive.
+            write_s: How long a client may take nothing of its answer.
+        """
         self._sock = sock
         self._state = _State()
+        self._state.read_s, self._state.write_s = read_s, write_s
         self._config = uvicorn.Config(
             app,
             http=Connection,

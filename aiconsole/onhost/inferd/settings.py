@@ -69,6 +69,10 @@ class LimitSettings(Table):
     """How long a stop waits for the requests at work."""
     idle_grace_s: float = Field(default=2.0, ge=0)
     """How long a stop keeps idle connections, so that their clients move over unharmed."""
+    read_timeout_s: float = Field(default=60.0, gt=0)
+    """How long a request may take to arrive whole; then it is answered 408."""
+    write_timeout_s: float = Field(default=60.0, gt=0)
+    """How long a client may take nothing of its answer; then its connection is broken off."""
     total_timeout_s: float = Field(default=600.0, gt=0)
     first_token_timeout_s: float = Field(default=120.0, gt=0)
 

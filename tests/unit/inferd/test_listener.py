@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import uvicorn
 
-from aiconsole.onhost.inferd import listener
 from aiconsole.onhost.inferd.listener import Connection, _State
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -40,12 +39,15 @@ async def _flood(scope: Any, receive: Callable[..., Any], send: Callable[..., An
 
 
 @asynccontextmanager
-async def connected(app: Any = _echo) -> AsyncIterator[tuple[socket.socket, Connection, _State]]:
+async def connected(
+    app: Any = _echo, *, read_s: float = 60.0, write_s: float = 60.0
+) -> AsyncIterator[tuple[socket.socket, Connection, _State]]:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     config = uvicorn.Config(app, http=Connection, ws="none", lifespan="off", log_config=None)
     config.load()
     state = _State()
+    state.read_s, state.write_s = read_s, write_s
     loop = asyncio.get_running_loop()
     _, made = await loop.create_connection(lambda: Connection(config, state, {}), sock=ours)
     try:
@@ -79,22 +81,27 @@ async def _all(sock: socket.socket) -> bytes:
     return found
 
 
-async def test_a_silent_client_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_REQUEST_READ_S", 0.05)
-    async with connected() as (sock, _, _):
+async def test_a_silent_client_is_not_kept() -> None:
+    async with connected(read_s=0.05) as (sock, _, _):
         assert await _read(sock) == b""
 
 
-async def test_a_request_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", [GET[:9], POST + b"12"], ids=["head", "body"])
+async def test_a_request_that_never_ends_is_given_up(part: bytes) -> None:
+    async with connected(read_s=0.05) as (sock, _, _):
+        sock.sendall(part)
+        answer = await _all(sock)
+        assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert b"read_timeout" in answer
+
+
+async def test_head_and_body_go_out_as_one() -> None:
     async with connected() as (sock, _, _):
-        monkeypatch.setattr(listener, "_REQUEST_READ_S", 0.05)
-        sock.sendall(POST + b"12")
-        assert await _read(sock) == b""
+        sock.sendall(POST + b"hello")
+        assert (await _read(sock)).endswith(b"hello")
 
 
-async def test_time_before_a_request_is_not_taken_from_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_time_before_a_request_is_not_taken_from_it() -> None:
     async with connected() as (sock, connection, _):
         before = connection._patience
         sock.sendall(POST)
@@ -104,9 +111,8 @@ async def test_time_before_a_request_is_not_taken_from_it(
         assert connection._patience is None
 
 
-async def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_STALLED_READER_S", 0.05)
-    async with connected(_flood) as (sock, connection, state):
+async def test_a_client_that_does_not_read_is_cut() -> None:
+    async with connected(_flood, write_s=0.05) as (sock, connection, state):
         sock.sendall(GET)
         await _until(lambda: connection.flow.write_paused)
         await _until(lambda: connection not in state.connections)
