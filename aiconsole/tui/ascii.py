@@ -13,6 +13,7 @@ _TABLE = str.maketrans(
         **dict.fromkeys("│┃║▏▕╎▌▐▍▎", "|"),
         **dict(zip("▂▃▄▅▆▇█", ".:=+*%#", strict=True)),
         **dict(zip("●◌◐✗▲■◆✓▶▸…·↵↑↓→←—µ▼▾▴¹²³", "*o~x^#+v>>..<^v><-uvv^123", strict=True)),
+        **dict(zip("⁴⁵⁶⁷⁸⁹⁰↺“”–×•°≤≥", '4567890<""-x*o<>', strict=True)),
         "\u00a0": " ",
         **{chr(0x2800 + bits): " .:-=+*#@"[bits.bit_count()] for bits in range(256)},
     }

@@ -116,6 +116,7 @@ class Script:
     releases: tuple[str, ...] = ()
     asked: list[str] = field(default_factory=list)
     """Hosts whose service was asked for its state."""
+    pool: Any = None
     watched: tuple[str, ...] = ()
     """Hosts that the collector was told to watch after the first ones."""
     open_error: AiconsoleError | None = None
@@ -147,6 +148,7 @@ class _Services:
         self._script = script
         self.inventory = self
         self.operations = _Operations(script)
+        self.pool = script.pool
 
     @property
     def hosts(self) -> tuple[Host, ...]:

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aiconsole import tui
+from aiconsole.control.events import Event
 from aiconsole.fleet.host import Host
-from aiconsole.onhost.wire import GpuReading
+from aiconsole.onhost.wire import GpuReading, RunSummary
+from aiconsole.question import Ask
 from aiconsole.tui.ascii import to_ascii
 from aiconsole.tui.theme import fitting_theme, speaks_unicode
+from tests.tui import story
 from tests.tui.doubles import Script, down, fleet, frame, up, with_gpus
-from tests.tui.screenful import SMALL, running, text, until
+from tests.tui.screenful import SMALL, WIDE, running, text, until
 
 
 def busy() -> Script:
@@ -20,12 +26,41 @@ def busy() -> Script:
     )
 
 
-async def test_ascii_means_every_character() -> None:
-    async with running(busy(), ascii_only=True) as (app, pilot):
-        for key in ("space", "enter", "2", "escape", "question_mark", "escape"):
+def told() -> Script:
+    """A fleet with a run at work, and an operation that asks and fails."""
+    script = busy()
+    script.runs = (RunSummary("r1", "Deploy x to web1", "inferd", "ada", 1.0, 9.0, "undone"),)
+
+    async def play(verb: str, ask: Ask) -> AsyncIterator[Event]:
+        tail = [*story.upload("web1"), *story.run("web1"), *story.failure("web1")]
+        async for event in story.deploy("web1", ask, *tail, notes=("Größe – µ",)):
+            yield event
+
+    script.play = play
+    return script
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+async def test_ascii_means_every_character_of_every_screen(size: tuple[int, int]) -> None:
+    walk = (
+        "space", "slash", "w", "escape", "escape", "enter", "2", "escape", "7", "escape", "p", "p",
+        "question_mark", "pagedown", "pagedown", "escape", "colon", "d", "tab", "space", "escape",
+        "ctrl+p", "escape", "escape", "d", "y", "d", "question_mark", "escape", "r", "q",
+    )  # fmt: skip
+    async with running(told(), size, ascii_only=True) as (app, pilot):
+        for key in walk:
             await pilot.press(key)
-            await pilot.pause()
-            assert text(app).isascii(), f"after {key}"
+            shown = text(app)
+            odd = {char for char in shown if not char.isascii()}
+            assert not odd, f"after {key}: {odd}"
+        assert "?" not in shown.replace("? help", "")
+
+
+def test_no_sign_of_the_console_becomes_a_question_mark() -> None:
+    for file in Path(tui.__file__).parent.rglob("*.py"):
+        signs = {char for char in file.read_text(encoding="utf-8") if not char.isascii()}
+        lost = {sign for sign in signs if to_ascii(sign) == "?"}
+        assert not lost, f"{file.name}: {lost}"
 
 
 def test_ascii_keeps_the_width() -> None:

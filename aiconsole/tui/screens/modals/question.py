@@ -42,7 +42,9 @@ class QuestionModal(ModalScreen[Answer]):
     def on_resize(self) -> None:
         """Wrap the detail for this width; a long one leaves the answer its place."""
         width = max(20, self.size.width - 6)
-        lines = wrap(self.question.detail, width)
+        # A title that the border would cut is read whole below it.
+        whole = self.question.title if len(self.question.title) > width - 2 else ""
+        lines = wrap("\n".join(filter(None, (whole, self.question.detail))), width)
         detail = self.query_one("#detail", Texts)
         detail.styles.height = min(len(lines), max(1, self.size.height // 2 - 6))
         detail.display = bool(lines)
