@@ -19,7 +19,7 @@ down: ## Stop the inference service on this machine
 	$(BIN)/aiconsole down
 
 test: .venv/.dev ## Run the tests, and say what was skipped and why (ARGS="-k name")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: .venv/.dev ## Check format, style, types and the borders between rooms
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -72,10 +73,30 @@ async def send_missing(
     ]
     try:
         await asyncio.gather(*sends)
+    except TransferError:
+        await _end(sends)
+        await _discard(opening, layout, wanted)
+        raise
     finally:
-        for send in sends:
-            send.cancel()
-        await asyncio.gather(*sends, return_exceptions=True)
+        await _end(sends)
+
+
+async def _end(sends: Sequence[asyncio.Task[None]]) -> None:
+    for send in sends:
+        send.cancel()
+    await asyncio.gather(*sends, return_exceptions=True)
+
+
+async def _discard(opening: Opening, layout: HostLayout, files: Files) -> None:
+    """Leave no half of a file on a host that refused another one: a full disk needs the room.
+
+    What cannot be removed now goes with the leavings of a later run.
+    """
+    with contextlib.suppress(AiconsoleError):
+        async with opening(_request(layout, files, discard=True)) as talk:
+            await talk.write_eof()
+            while await talk.read() is not None:
+                pass
 
 
 def _channels(files: Files) -> list[Files]:
@@ -127,8 +148,9 @@ async def _send(
             await asyncio.sleep(_BUSY_RETRY_S)
 
 
-def _request(layout: HostLayout, files: Files) -> bytes:
-    request = {"layout": to_json(layout), "uploads": [to_json(upload) for upload, _ in files]}
+def _request(layout: HostLayout, files: Files, *, discard: bool = False) -> bytes:
+    uploads = [to_json(upload) for upload, _ in files]
+    request = {"layout": to_json(layout), "uploads": uploads, "discard": discard}
     return json.dumps(request).encode() + b"\n"
 
 

@@ -26,6 +26,9 @@ _TELL_EACH_S = 0.2
 _STALLED_S = 5.0
 """An upload that got nothing for so long lost its console: the next one takes it over."""
 
+_ENDING_S = 3.0
+"""What a receiver takes at most to end after its console has closed the line."""
+
 
 def receive() -> None:
     """The verb: see `docs/ARCHITECTURE.md`.
@@ -33,7 +36,11 @@ def receive() -> None:
     Raises:
         Fault: The disk is full, read-only or another's; a digest differs; the link was cut.
     """
-    layout, uploads = _read_uploads(read_line(read_request(), "the request"))
+    request = read_line(read_request(), "the request")
+    layout, uploads = _read_uploads(request)
+    if request.get("discard") is True:
+        emit({"discarded": sum(_discard(layout, upload) for upload in uploads)})
+        return
     private_directory(Path(layout.upload("x")).parent)
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(_Part(layout, upload)) for upload in uploads]
@@ -64,6 +71,31 @@ def _read_uploads(request: Any) -> tuple[HostLayout, list[Upload]]:
     if len({upload.sha256 for upload in uploads}) != len(uploads):
         raise Fault("bad-plan", "an upload is named twice")
     return layout, uploads
+
+
+def _discard(layout: HostLayout, upload: Upload) -> bool:
+    """Remove the half of an upload that nobody will resume; True where there was one.
+
+    Its receiver may be about to end: it is given a moment. One that goes on belongs to another
+    console, and keeps its file.
+    """
+    path = Path(layout.upload(upload.sha256) + ".part")
+    deadline = time.monotonic() + _ENDING_S
+    while True:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        try:
+            if _lock(fd):
+                path.unlink(missing_ok=True)
+                _pid_file(path).unlink(missing_ok=True)
+                return True
+        finally:
+            os.close(fd)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
 
 
 class _Progress:

@@ -118,7 +118,7 @@ async def test_large_files_go_side_by_side(
     told: list[int] = []
     await send(here, layout, files, told)
     assert arrived(layout, files)
-    assert told[0] == 300_000
+    assert told[0] >= 300_000
     assert told == sorted(told)
     assert told[-1] == 6_400_000
 
@@ -131,6 +131,7 @@ async def test_a_fault_of_one_channel_ends_the_other(
     with pytest.raises(TransferError, match="is not what was sent"):
         await send(here, layout, files, [])
     assert not present(layout, files[0][0])
+    assert not list(Path(layout.upload("x")).parent.glob("*.part*"))
 
 
 async def test_what_is_there_is_not_sent_again(
