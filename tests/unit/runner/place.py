@@ -13,10 +13,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from aiconsole.onhost.runner.check import check
 from aiconsole.onhost.runner.execute import execute
 from aiconsole.onhost.runner.journal import read_events
+from aiconsole.onhost.runner.lock import hold
 from aiconsole.onhost.runner.record import RunRecord, create
 from aiconsole.onhost.runner.secrets import store_secrets
 from aiconsole.onhost.runner.steps.kind import Context
@@ -139,6 +141,18 @@ def in_child(work: Callable[[], object]) -> int:
             os._exit(status)
     _, wait_status = os.waitpid(child, 0)
     return wait_status
+
+
+def hold_for_ever(plan: Plan, work: Callable[[], object] = lambda: None) -> NoReturn:
+    """In a forked child: be the runner of a plan, do the work, and wait for a signal."""
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # Whoever looks at the lock holds it for a moment.
+        with hold(plan.layout, plan.lock, run_id=plan.run_id, operator="ann", wait_s=10.0):
+            work()
+            signal.pause()
+    finally:
+        os._exit(1)
 
 
 def killed(wait_status: int) -> bool:

@@ -20,6 +20,7 @@ from aiconsole.onhost.runner.journal import read_events
 from aiconsole.onhost.runner.ledger import tail
 from aiconsole.onhost.runner.lock import LockHeld, hold
 from aiconsole.onhost.runner.record import RunRecord
+from aiconsole.onhost.runner.registry import kind_of
 from aiconsole.onhost.runner.settle import settle
 from aiconsole.onhost.wire import CommandStep, CredentialStep, FileStep, Plan, PruneStep, RunEvent
 from tests.unit.runner.full_plan import (
@@ -374,6 +375,8 @@ def test_everything_works_for_an_ordinary_user(memory_path: Path) -> None:
     for path in (place.root, *place.root.rglob("*")):
         os.chown(path, 65534, 65534, follow_symlinks=False)
     before = place.snapshot()
+    for step in (*steps, *prune.steps):
+        kind_of(step)  # Loaded as root: this Python may lie where nobody else can read.
 
     def as_nobody(plan: Plan) -> list[RunEvent]:
         def work() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,10 @@ import pytest
 
 from aiconsole.onhost.runner import ledger
 from aiconsole.onhost.runner.cancelling import cancel
-from aiconsole.onhost.runner.lock import hold, holder_of
+from aiconsole.onhost.runner.lock import holder_of
 from aiconsole.onhost.runner.record import create
 from aiconsole.onhost.wire import CommandStep, FileStep
-from tests.unit.runner.place import Place, kinds, outcome
+from tests.unit.runner.place import Place, hold_for_ever, kinds, outcome
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 
@@ -72,12 +73,9 @@ def test_a_runner_hears_of_a_cancel_where_the_disk_takes_no_wish(
     record = place.accept(place.plan())
     child = os.fork()
     if child == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Whatever runs in this process before.
-        with hold(place.layout, "inferd", run_id=record.plan.run_id, operator="ann"):
-            signal.pause()
-        os._exit(1)
+        hold_for_ever(record.plan)
     while holder_of(place.layout, "inferd") is None:
-        pass
+        time.sleep(0.01)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from aiconsole.onhost.runner import start
 from aiconsole.onhost.runner.faults import Fault
-from aiconsole.onhost.runner.journal import Journal
-from aiconsole.onhost.runner.lock import hold, holder_of
+from aiconsole.onhost.runner.journal import Journal, read_events
 from aiconsole.onhost.runner.record import RunRecord
-from tests.unit.runner.place import Place
+from tests.unit.runner.place import Place, hold_for_ever
 
 
 def begin(place: Place, monkeypatch: pytest.MonkeyPatch, fault: Fault, runner: bool) -> Path:
@@ -25,12 +25,9 @@ def begin(place: Place, monkeypatch: pytest.MonkeyPatch, fault: Fault, runner: b
         nonlocal child
         child = os.fork() if runner else 0
         if runner and child == 0:
-            with hold(plan.layout, plan.lock, run_id=plan.run_id, operator=""):
-                Journal(record.journal_path).write("run-started")
-                signal.pause()
-            os._exit(1)
-        while runner and not holder_of(plan.layout, plan.lock):
-            pass
+            hold_for_ever(plan, lambda: Journal(record.journal_path).write("run-started"))
+        while runner and not read_events(record.journal_path):
+            time.sleep(0.01)
         raise fault
 
     monkeypatch.setattr(start, "launch", launch)
