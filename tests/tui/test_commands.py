@@ -139,10 +139,18 @@ async def test_help_is_made_of_what_the_keys_do_here() -> None:
         assert "leaves out, in this order" in seen
 
 
+async def test_help_cuts_no_word_on_a_small_screen() -> None:
+    async with running(two_hosts(), SMALL) as (app, pilot):
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "Keys here" in text(app))
+        assert "nobody is served until" in " ".join(text(app).replace("│", " ").split())
+
+
 async def test_the_palette_offers_what_can_be_done() -> None:
     async with running(two_hosts()) as (app, pilot):
         await pilot.press("ctrl+p")
         await until(pilot, lambda: "Restart the service" in text(app))
+        assert ":rollback [HOST] [RELEASE]" in text(app)
         await pilot.press(*"hold the screen", "enter")
         await until(pilot, lambda: app.state.paused)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.markup import escape
 
 from aiconsole.tui.app import ConsoleApp
 from aiconsole.tui.commands.command import Command
@@ -44,8 +43,8 @@ class CommandProvider(Provider):
 
     def _help(self, command: Command) -> str:
         reason = command.refusal(self._console.desk)
-        # The palette reads its help as markup; usages hold brackets.
-        return escape(f"not now: {reason}" if reason else command.usage)
+        # The palette reads its help as markup; usages hold brackets, and `escape` passes `[HOST]`.
+        return (f"not now: {reason}" if reason else command.usage).replace("[", r"\[")
 
     def _action(self, command: Command) -> partial[None]:
         return partial(self._console.run_command, command, ())

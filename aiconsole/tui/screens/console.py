@@ -71,7 +71,8 @@ class ConsoleScreen(Screen[None]):
 
     def draw(self) -> None:
         """Show the present state; called with every tick and after every event."""
-        if not self._composed:
+        if not (self._composed and self.query(TopBar)):
+            # Not there yet, or on its way out.
             return
         state = self.console_app.state
         self.top_bar.tell(
