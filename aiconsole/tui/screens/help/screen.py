@@ -29,7 +29,6 @@ class HelpScreen(ModalScreen[None]):
         super().__init__()
         self._desk = console
         self._live = live
-        self._columns = 0
 
     def compose(self) -> ComposeResult:
         """One page that scrolls."""
@@ -56,12 +55,8 @@ class HelpScreen(ModalScreen[None]):
         view = self._desk.view_name
         keys = tuple(self._entry(c) for c in registry.COMMANDS if c.keys and view in c.views)
         typed = tuple(self._typed(c) for c in registry.COMMANDS if registry.by_word(c.name, view))
-        columns = page.inner_width
-        page.show(help_lines(keys, self._live, typed, columns))
-        if columns != self._columns:
-            # The page may have got a scrollbar by what was just shown.
-            self._columns = columns
-            self.call_after_refresh(self._draw)
+        # One column is left to the scrollbar, which comes with what is shown here.
+        page.show(help_lines(keys, self._live, typed, page.size.width - 1))
 
     def _entry(self, command: Command) -> HelpEntry:
         keys = " ".join(key_text(key) for key in command.keys)
