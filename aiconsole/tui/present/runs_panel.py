@@ -11,7 +11,7 @@ _OUTCOME: dict[str, tuple[str, StyleName]] = {
     "cancelled": ("↺", "warn"), "broken": ("✗", "bad"), "running": ("▶", "accent"),
     "interrupted": ("?", "warn"),
 }  # fmt: skip
-_TITLE_MIN = 16
+_TITLE_MIN = 26
 
 
 def run_line(host: str, run: RunSummary, now_unix_s: float, columns: int) -> Line:
