@@ -41,3 +41,25 @@ def test_the_pace_follows_the_engine() -> None:
     for _ in range(50):
         pace.learn([_told(100.0)])
     assert pace.token_s == pytest.approx(0.1, rel=0.01)
+
+
+def _prompt(tokens: int, token_ms: float) -> Chunk:
+    return Chunk(b"", {"timings": {"prompt_n": tokens, "prompt_per_token_ms": token_ms}})
+
+
+def test_a_prompt_that_was_known_says_nothing_of_the_pace() -> None:
+    pace = Pace()
+    pace.learn([_prompt(5, 0.5)])
+    assert pace.prompt_token_s == pytest.approx(0.0005)
+    pace.learn([_prompt(1, 9.0), _prompt(0, 0.0)])
+    assert pace.prompt_token_s == pytest.approx(0.0005)
+    for _ in range(50):
+        pace.learn([_prompt(200, 0.1)])
+    assert pace.prompt_token_s == pytest.approx(0.0001, rel=0.01)
+
+
+def test_a_long_prompt_is_not_brief() -> None:
+    pace = Pace()
+    pace.learn([_told(1.0), _prompt(100, 0.1)])
+    assert pace.is_brief(_ask(10, size_bytes=2000))
+    assert not pace.is_brief(_ask(10, size_bytes=3000))

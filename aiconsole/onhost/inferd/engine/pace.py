@@ -8,6 +8,7 @@ from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 
 _BRIEF_S = 0.25
 _MEANINGFUL_TOKENS = 4
+_MEANINGFUL_PROMPT = 16
 _WEIGHT = 0.2
 
 
@@ -18,7 +19,7 @@ class Pace:
         self.token_s = 0.0
         """Of an answer."""
         self.prompt_token_s = 0.0
-        """Of a prompt; too much rather than too little, where most of it was known already."""
+        """Of a prompt; too much rather than too little, until a longer one was computed."""
 
     def learn(self, batch: Iterable[Chunk]) -> None:
         """Take in what the engine says about an answer."""
@@ -26,7 +27,8 @@ class Pace:
             timings = (chunk.fields or {}).get("timings")
             if not isinstance(timings, dict):
                 continue
-            if timings.get("prompt_n", 0):
+            # Of a prompt that was known already, one token is computed, at the price of many.
+            if timings.get("prompt_n", 0) >= (_MEANINGFUL_PROMPT if self.prompt_token_s else 1):
                 self.prompt_token_s = _mean(self.prompt_token_s, timings["prompt_per_token_ms"])
             if timings.get("predicted_n", 0) >= _MEANINGFUL_TOKENS:
                 self.token_s = _mean(self.token_s, timings["predicted_per_token_ms"])
