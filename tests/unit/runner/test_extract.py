@@ -94,7 +94,11 @@ def test_a_cut_archive_is_damaged(cut: int, into: Path) -> None:
         unpack(whole[:-cut], into, 20_000)
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip at all", gzip.compress(b"not a tar")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not gzip at all", gzip.compress(b"not a tar")],
+    ids=["nothing", "text", "packed text"],
+)
 def test_what_is_no_archive_is_refused(content: bytes, into: Path) -> None:
     with pytest.raises(ArchiveError):
         unpack(content, into)
