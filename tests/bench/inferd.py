@@ -1,7 +1,8 @@
 """inferd beside llama.cpp's own HTTP server: the same model, slots and threads, in one run.
 
-Rounds alternate between the two, so that other load on the machine falls on both. What counts
-are the ratios.
+Short rounds alternate between the two, so that other load on the machine falls on both. What
+counts are the ratios within a pair of rounds, and of those the median. The model is the built-in
+one, or the one that BENCH_MODEL names.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from tests.fixtures.tiny_gguf import write
+import aiconsole
 
-ROUND_S = 3.0
-ROUNDS = 3
+BUILT_IN = Path(aiconsole.__file__).parent / "bundle" / "models" / "builtin.gguf"
+ROUND_S = 1.0
+ROUNDS = 9
 TOKENS = 16
 TTFT_REQUESTS = 150
 SLOTS = 8
@@ -131,9 +133,9 @@ def quantile(values: list[float], q: float) -> float:
 
 async def compare(ports: dict[str, int], clients: int, stream: bool) -> dict[str, object]:
     rounds: dict[str, list[Tally]] = {name: [] for name in ports}
-    for _ in range(ROUNDS):
-        for name, port in ports.items():
-            rounds[name].append(await load(port, clients, stream, ROUND_S))
+    for turn in range(ROUNDS):
+        for name in sorted(ports, reverse=bool(turn % 2)):
+            rounds[name].append(await load(ports[name], clients, stream, ROUND_S))
     found: dict[str, object] = {"clients": clients, "stream": stream}
     rate: dict[str, float] = {}
     for name, tallies in rounds.items():
@@ -145,7 +147,12 @@ async def compare(ports: dict[str, int], clients: int, stream: bool) -> dict[str
             "p99_ms": round(quantile(totals, 0.99) * 1000, 2),
             "errors": sum(t.errors for t in tallies),
         }
-    found["ratio"] = round(rate["inferd"] / rate["llama.cpp"], 3)
+    pairs = list(zip(rounds["inferd"], rounds["llama.cpp"], strict=True))
+    found["ratio"] = round(statistics.median(len(a.total_s) / len(b.total_s) for a, b in pairs), 3)
+    found["p99_ratio"] = round(
+        statistics.median(quantile(a.total_s, 0.99) / quantile(b.total_s, 0.99) for a, b in pairs),
+        3,
+    )
     return found
 
 
@@ -228,7 +235,7 @@ def main() -> None:
     """Print the comparison as JSON."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         room = Path(name)
-        model = Path(os.environ.get("BENCH_MODEL") or write(room / "tiny.gguf"))
+        model = Path(os.environ.get("BENCH_MODEL") or BUILT_IN)
         ports, processes = start(room, model)
         try:
             print(json.dumps(asyncio.run(measure(ports)), indent=1))
