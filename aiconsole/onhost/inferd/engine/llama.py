@@ -161,13 +161,12 @@ class LlamaEngine:
         assert self._private is not None
         sock, key = self._private / "w.sock", secrets.token_urlsafe(32)
         sock.unlink(missing_ok=True)
-        key_file = write_key(self._private, key) if self._settings.binary else ""
         return WorkerSpec(
             model_path=self._model.path,
             model_name=self._model.name,
             socket_path=str(sock),
             api_key=key,
-            api_key_file=key_file,
+            api_key_file=write_key(self._private, key) if self._settings.binary else "",
             binary=self._settings.binary,
             pool_tokens=self._sizing.pool_tokens,
             slots=self._sizing.slots,
