@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncssh
 
-from aiconsole.errors import LoginError
+from aiconsole.errors import LinkLostError, LoginError
 from aiconsole.session.become import SudoGate, SudoPassword
 from aiconsole.session.endpoint import Endpoint
 from aiconsole.session.faults import (
@@ -241,8 +241,9 @@ class SshSession(PipedSession):
 
     async def _kill_group(self, group: int) -> None:
         # A program of root's, started by sudo, cannot be killed so; nor can one behind a dead link.
-        with contextlib.suppress(asyncssh.Error, OSError):
-            await self._connection.run(f"exec sh -c 'kill -s KILL -- -{group}'", encoding=None)
+        with contextlib.suppress(asyncssh.Error, OSError, LinkLostError):
+            killer = await self._create(f"sh -c 'kill -s KILL -- -{group}'")
+            await killer.wait()
 
     async def _free_place(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
         try:
