@@ -128,7 +128,7 @@ def test_ready_is_said_after_a_completion_and_nothing_is_accepted_before(
             # The socket listens already: the request waits in the kernel until the engine answers.
             answer = client.post("/v1/completions", json={"prompt": "hi", "max_tokens": 1})
         assert answer.status_code == 200
-        assert running.said_ready
+        until(lambda: running.said_ready, "ready")
         told = running.messages()
         assert any("proving it by a completion" in message for message in told)
         assert any("EXTEND_TIMEOUT_USEC=" in message for message in told)
