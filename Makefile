@@ -6,7 +6,7 @@ RIG_PACKAGES := mmdebstrap debian-archive-keyring systemd-container iproute2 pro
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check format locks rig bench screenshots clean
+.PHONY: help up down test coverage check format locks rig bench screenshots clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ down: ## Stop the inference service on this machine
 
 test: .venv/.dev ## Run the tests, and say what was skipped and why (ARGS="-k name")
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+coverage: .venv/.dev ## Run the tests and say which lines none of them reaches
+	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term $(ARGS)
 
 check: .venv/.dev ## Check format, style, types and the borders between rooms
 	$(BIN)/ruff format --check .
