@@ -19,8 +19,8 @@ from aiconsole.services import Services, open_services
 from aiconsole.session.protocol import Forward, Session
 from aiconsole.visible import visible
 
-_LOOK_S = 2.0
-"""How often the line is looked after."""
+_RETRY_S = 2.0
+"""Between two attempts to come back."""
 
 
 def forward(
@@ -56,13 +56,19 @@ async def _look_after(
     """Open the port again over a new connection each time the line was lost."""
     port = opened.local_port
     while True:
-        await asyncio.sleep(_LOOK_S)
+        await session.wait_closed()
+        await opened.close()
+        session, opened = await _open_again(services, host, address, port)
+        print(f"the line to {host.name} is back", file=sys.stderr, flush=True)
+
+
+async def _open_again(
+    services: Services, host: Host, address: tuple[str, int], port: int
+) -> tuple[Session, Forward]:
+    while True:
         try:
-            current = await services.pool.session(host)
-            if current is session:
-                continue
-            await opened.close()
-            session, opened = current, await current.forward(*address, port)
-            print(f"the line to {host.name} is back", file=sys.stderr, flush=True)
+            session = await services.pool.session(host)
+            return session, await session.forward(*address, port)
         except HostError as error:
             print(f"{visible(str(error))}; trying again", file=sys.stderr, flush=True)
+            await asyncio.sleep(_RETRY_S)
