@@ -24,20 +24,6 @@ def host(rig: Rig) -> Iterator[RigHost]:
     rig.destroy(host)
 
 
-@pytest.fixture(scope="module")
-def ann(host: RigHost, tmp_path_factory: pytest.TempPathFactory) -> Console:
-    console = Console(tmp_path_factory.mktemp("ann"), "ann")
-    console.add(host)
-    return console
-
-
-@pytest.fixture(scope="module")
-def bob(host: RigHost, tmp_path_factory: pytest.TempPathFactory) -> Console:
-    console = Console(tmp_path_factory.mktemp("bob"), "bob")
-    console.add(host)
-    return console
-
-
 def phase(name: str) -> Wanted:
     return lambda event: bool(event["event"] == "PhaseStarted" and event["phase"] == name)
 

@@ -27,13 +27,6 @@ def host(rig: Rig) -> Iterator[RigHost]:
     rig.destroy(host)
 
 
-@pytest.fixture(scope="module")
-def ann(host: RigHost, tmp_path_factory: pytest.TempPathFactory) -> Console:
-    console = Console(tmp_path_factory.mktemp("ann"), "ann")
-    console.add(host)
-    return console
-
-
 @pytest.fixture
 def bob(host: RigHost, tmp_path: Path) -> Console:
     console = Console(tmp_path / "bob", "bob")

@@ -81,20 +81,6 @@ def host(rig: Rig) -> Iterator[RigHost]:
     rig.destroy(host)
 
 
-@pytest.fixture(scope="module")
-def ann(host: RigHost, tmp_path_factory: pytest.TempPathFactory) -> Console:
-    console = Console(tmp_path_factory.mktemp("ann"), "ann")
-    console.add(host)
-    return console
-
-
-@pytest.fixture(scope="module")
-def bob(host: RigHost, tmp_path_factory: pytest.TempPathFactory) -> Console:
-    console = Console(tmp_path_factory.mktemp("bob"), "bob")
-    console.add(host)
-    return console
-
-
 def test_the_second_operator_is_told_and_may_watch(
     host: RigHost, ann: Console, bob: Console
 ) -> None:
