@@ -15,8 +15,8 @@ import uvloop
 from aiconsole.onhost.inferd import settings as settings_file
 from aiconsole.onhost.inferd import sockets
 from aiconsole.onhost.inferd.daemon import EXIT_CONFIG, EXIT_FAILED, Daemon, Place
-from aiconsole.onhost.inferd.errors import StartError
 from aiconsole.onhost.inferd.notify import Notifier
+from aiconsole.onhost.inferd.start_error import StartError
 
 _MANY_FILES = 65536
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from aiconsole.onhost.inferd.engine.protocol import Ask, Kind
-from aiconsole.onhost.inferd.errors import ApiError, bad_request
+from aiconsole.onhost.inferd.errors import bad_request
+from aiconsole.onhost.inferd.served import Served
 
 _MAX_CHOICES = 16
 _MAX_STOPS = 16
@@ -72,16 +73,14 @@ _CHAT_ONLY: dict[str, Callable[[Any], str]] = {
 }
 
 
-def parse(kind: Kind, given: dict[str, Any], model: str, context_tokens: int) -> Ask:
+def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int) -> Ask:
     """Check a request.
 
     Raises:
         ApiError: 400 with the field and what it must be; 404 for another model.
     """
-    wanted = given.get("model")
-    if wanted is not None and wanted != model:
-        raise _unknown_model(wanted, model)
-    body: dict[str, Any] = {"model": model}
+    served.check(given.get("model"))
+    body: dict[str, Any] = {"model": served.name}
     if kind == "chat":
         body["messages"] = _messages(given)
     else:
@@ -97,15 +96,6 @@ def parse(kind: Kind, given: dict[str, Any], model: str, context_tokens: int) ->
     body["max_tokens"] = _max_tokens(given, context_tokens)
     stream, include_usage = _streaming(given)
     return Ask(kind, body, stream, include_usage, body.get("n", 1))
-
-
-def _unknown_model(wanted: Any, model: str) -> ApiError:
-    if not isinstance(wanted, str):
-        return bad_request("`model` must be a text.", param="model")
-    return ApiError(
-        404, f"The model `{wanted[:200]}` is not served here; `{model}` is.",
-        code="model_not_found", param="model",
-    )  # fmt: skip
 
 
 def _max_tokens(given: dict[str, Any], context_tokens: int) -> int:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from aiconsole.onhost.inferd.app import admin_app, public_app
 from aiconsole.onhost.inferd.engine.llama import LlamaEngine
-from aiconsole.onhost.inferd.errors import StartError
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.listener import Listener
 from aiconsole.onhost.inferd.notify import Notifier
 from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.sockets import admin_socket, is_open_to_all
+from aiconsole.onhost.inferd.start_error import StartError
 from aiconsole.onhost.inferd.tally import DaemonState, Tally
 from aiconsole.onhost.inferd.verify import Verification
 

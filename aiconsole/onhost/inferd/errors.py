@@ -1,4 +1,4 @@
-"""Errors: what a client meets, in OpenAI's envelope, and what keeps the daemon from starting."""
+"""Errors that a client meets, in OpenAI's envelope."""
 
 from __future__ import annotations
 
@@ -79,26 +79,3 @@ def unavailable(message: str, *, code: str, retry_after_s: float = 1.0) -> ApiEr
 def timed_out(message: str, *, code: str) -> ApiError:
     """A limit of time was reached."""
     return ApiError(504, message, kind="timeout_error", code=code)
-
-
-class StartError(Exception):
-    """The daemon cannot start.
-
-    Attributes:
-        title: One line in plain words.
-        detail: What was seen.
-        hint: What to do next.
-        permanent: True where another try with the same files ends the same way.
-    """
-
-    def __init__(
-        self, title: str, detail: str = "", hint: str = "", *, permanent: bool = False
-    ) -> None:
-        super().__init__(title)
-        self.title = title
-        self.detail = detail
-        self.hint = hint
-        self.permanent = permanent
-
-    def __str__(self) -> str:
-        return ": ".join(part for part in (self.title, self.detail) if part)

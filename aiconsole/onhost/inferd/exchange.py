@@ -9,6 +9,8 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from aiconsole.onhost.inferd.access.grant import NOBODY, Grant
+
 Scope: TypeAlias = MutableMapping[str, Any]
 
 _KEY = "inferd.exchange"
@@ -29,7 +31,16 @@ class Exchange:
     began: float = field(default_factory=time.perf_counter)
     route: str = "other"
     """Bounded name of the route, for metrics."""
-    key_label: str = ""
+    grant: Grant = NOBODY
+    """Who asks, and what they may; set by the gate before the route."""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Further headers of the answer, whatever it is."""
+    cache: str = ""
+    """What the cache said: `hit`, `miss`, `joined`, `bypass`, `unavailable`, or nothing."""
+    prompt_sha256: str = ""
+    """Digest of what was asked, for the audit."""
+    prompt: str = ""
+    """What was asked, only where the audit wants it."""
     model: str = ""
     code: int = 0
     """HTTP status; 499 where the client went away."""

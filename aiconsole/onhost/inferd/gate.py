@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from starlette.exceptions import HTTPException
 
+from aiconsole.onhost.inferd.access.grant import Grant
 from aiconsole.onhost.inferd.body import ClientGoneError
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.exchange import Exchange, Scope, header
@@ -41,7 +42,8 @@ class Gate:
         async def marked(message: Any) -> None:
             if message["type"] == "http.response.start":
                 exchange.code = message["status"]
-                message = {**message, "headers": [*message["headers"], mark]}
+                headers = [*message["headers"], mark, *exchange.headers]
+                message = {**message, "headers": headers}
             await send(message)
 
         self._gateway.begin(exchange)
@@ -73,7 +75,7 @@ class Gate:
         except ApiError:
             self._gateway.metrics.rejected.labels("auth").inc()
             raise
-        exchange.key_label = key.label
+        exchange.grant = Grant(name=key.label, tenant=key.id)
 
     def _needs_key(self, scope: Scope, client: str) -> bool:
         path = scope["path"]

@@ -9,13 +9,14 @@ from typing import get_args
 
 from aiconsole import __version__
 from aiconsole.onhost.inferd import cpu
-from aiconsole.onhost.inferd.admission import Admission
-from aiconsole.onhost.inferd.audit import Audit
+from aiconsole.onhost.inferd.access.keys import KeyFile
+from aiconsole.onhost.inferd.audit.log import Audit
 from aiconsole.onhost.inferd.engine.protocol import Engine, EngineState
 from aiconsole.onhost.inferd.exchange import Exchange
-from aiconsole.onhost.inferd.keys import KeyFile
 from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
+from aiconsole.onhost.inferd.limits.admission import Admission
 from aiconsole.onhost.inferd.metrics import Metrics
+from aiconsole.onhost.inferd.served import Served
 from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.tally import Tally
 
@@ -40,6 +41,7 @@ class Gateway:
         self.settings = settings
         self.engine = engine
         self.tally = tally
+        self.models = Served(settings.model.name, settings.model.aliases)
         self.keys_required = settings.auth.required or open_to_all
         keys_file = settings.auth.keys_file
         self.keys = KeyFile(Path(keys_file) if keys_file else None)

@@ -8,7 +8,7 @@ import socket
 import stat
 from pathlib import Path
 
-from aiconsole.onhost.inferd.errors import StartError
+from aiconsole.onhost.inferd.start_error import StartError
 
 _FIRST_FD = 3
 _PATH_LIMIT_BYTES = 107

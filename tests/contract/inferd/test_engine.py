@@ -12,8 +12,9 @@ import pytest
 
 from aiconsole.onhost.inferd.engine.llama import LlamaEngine
 from aiconsole.onhost.inferd.engine.protocol import Ask, Engine
-from aiconsole.onhost.inferd.errors import ApiError, StartError
+from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings
+from aiconsole.onhost.inferd.start_error import StartError
 from tests.contract.inferd.test_crash import external_binary
 
 SHORT = Ask("text", {"model": "m", "prompt": "hi", "max_tokens": 4})

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from aiconsole.onhost.inferd.admission import Admission
 from aiconsole.onhost.inferd.errors import ApiError
+from aiconsole.onhost.inferd.limits.admission import Admission
 
 
 async def _waiting(admission: Admission, count: int) -> list[asyncio.Task[None]]:

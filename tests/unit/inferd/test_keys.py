@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from aiconsole.onhost.inferd.access.keys import KeyFile
 from aiconsole.onhost.inferd.errors import ApiError
-from aiconsole.onhost.inferd.keys import KeyFile
 
 KEY = "ak-one-" + "x" * 43
 

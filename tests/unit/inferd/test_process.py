@@ -12,8 +12,8 @@ from aiconsole.onhost.inferd import cpu
 from aiconsole.onhost.inferd.engine import process
 from aiconsole.onhost.inferd.engine.llama import LlamaEngine
 from aiconsole.onhost.inferd.engine.worker import WorkerSpec, binary_argv
-from aiconsole.onhost.inferd.errors import StartError
 from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings
+from aiconsole.onhost.inferd.start_error import StartError
 
 SPEC = WorkerSpec("/m.gguf", "m", "/r/w.sock", "s3cret", "/r/key", "/llama", 8, 1, 1, 256, 64, 6, 1)
 

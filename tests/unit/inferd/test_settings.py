@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aiconsole.onhost.inferd.errors import StartError
 from aiconsole.onhost.inferd.settings import load
+from aiconsole.onhost.inferd.start_error import StartError
 
 GOOD = '[model]\nname = "tiny"\npath = "/m.gguf"\n'
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aiconsole.onhost.inferd.errors import StartError
 from aiconsole.onhost.inferd.gate import _is_loopback
 from aiconsole.onhost.inferd.sockets import admin_socket, handed_over, is_open_to_all, listen_on
+from aiconsole.onhost.inferd.start_error import StartError
 
 
 @pytest.mark.parametrize(

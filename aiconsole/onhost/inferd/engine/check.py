@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from aiconsole.onhost.inferd import cpu
-from aiconsole.onhost.inferd.errors import StartError
 from aiconsole.onhost.inferd.gguf import GgufError, GgufHeader, read_header
 from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings
+from aiconsole.onhost.inferd.start_error import StartError
 
 
 def check(model: ModelSettings, settings: EngineSettings) -> GgufHeader:

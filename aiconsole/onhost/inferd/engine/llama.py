@@ -25,9 +25,10 @@ from aiconsole.onhost.inferd.engine.sizing import Sizing, size
 from aiconsole.onhost.inferd.engine.upstream import OpenAIUpstream
 from aiconsole.onhost.inferd.engine.vigil import Vigil
 from aiconsole.onhost.inferd.engine.worker import WorkerSpec
-from aiconsole.onhost.inferd.errors import ApiError, StartError, unavailable
+from aiconsole.onhost.inferd.errors import ApiError, unavailable
 from aiconsole.onhost.inferd.gguf import GgufHeader
 from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings
+from aiconsole.onhost.inferd.start_error import StartError
 
 log = logging.getLogger("inferd.engine")
 

@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aiconsole.onhost.inferd import exchange as exchanges
-from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.routes.answers import JsonAnswer
 
@@ -22,25 +21,22 @@ class Models:
         self._created = int(time.time())
 
     async def index(self, request: Request) -> Response:
-        """All of them: one."""
+        """The model, under each of its names."""
         exchanges.of(request.scope).route = "models"
-        return JsonAnswer({"object": "list", "data": [self._model()]})
+        names = self._gateway.models.names
+        return JsonAnswer({"object": "list", "data": [self._model(n) for n in names]})
 
     async def one(self, request: Request) -> Response:
         """One by its name."""
         exchanges.of(request.scope).route = "models"
         name = request.path_params["name"]
-        if name != self._gateway.settings.model.name:
-            raise ApiError(
-                404, f"The model `{name[:200]}` is not served here.",
-                code="model_not_found", param="model",
-            )  # fmt: skip
-        return JsonAnswer(self._model())
+        self._gateway.models.check(name)
+        return JsonAnswer(self._model(name))
 
-    def _model(self) -> dict[str, Any]:
+    def _model(self, name: str) -> dict[str, Any]:
         model = self._gateway.settings.model
         return {
-            "id": model.name,
+            "id": name,
             "object": "model",
             "created": self._created,
             "owned_by": "aiconsole",

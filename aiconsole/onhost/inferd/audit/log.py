@@ -77,7 +77,7 @@ def _line(exchange: Exchange) -> bytes:
         {
             "ts": now,
             "id": exchange.request_id,
-            "key": exchange.key_label,
+            "key": exchange.grant.name,
             "ip": exchange.client,
             "route": exchange.route,
             "model": exchange.model,

@@ -1,0 +1,1 @@
+"""Who may ask: addresses, keys, tokens, and what they are good for."""

@@ -1,0 +1,1 @@
+"""How much: rates, quotas, places and the queue before them."""

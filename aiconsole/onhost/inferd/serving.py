@@ -1,0 +1,130 @@
+"""One request at work: a place, the engine, the client; and every way in which it can end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+
+from aiconsole.onhost.inferd.answer import Counter
+from aiconsole.onhost.inferd.delivery import Delivery
+from aiconsole.onhost.inferd.engine.protocol import Ask
+from aiconsole.onhost.inferd.errors import ApiError, timed_out, unavailable
+from aiconsole.onhost.inferd.exchange import Exchange
+from aiconsole.onhost.inferd.gate import Receive
+from aiconsole.onhost.inferd.gateway import Gateway
+from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
+
+_REJECTIONS = {
+    "queue_full": "queue",
+    "draining": "drain",
+    "first_token_timeout": "timeout",
+    "total_timeout": "timeout",
+}
+
+
+class Serving:
+    """Made in the request's own task, run once."""
+
+    def __init__(self, gateway: Gateway, ask: Ask, exchange: Exchange, delivery: Delivery) -> None:
+        self._gateway = gateway
+        self._ask = ask
+        self._exchange = exchange
+        self._delivery = delivery
+        self._line = Lifeline()
+        self._counter = Counter(ask, exchange.began)
+        limits = gateway.settings.limits
+        self._line.after(limits.total_timeout_s, "total-timeout")
+        self._first = self._line.after(limits.first_token_timeout_s, "first-token-timeout")
+
+    async def run(self, receive: Receive) -> None:
+        """Compute and answer; every way out gives back what was taken.
+
+        Raises:
+            ApiError: It ended before anything went out; the caller answers with it.
+        """
+        line, lifelines = self._line, self._gateway.lifelines
+        watcher = asyncio.get_running_loop().create_task(_watch(receive, line))
+        lifelines.add(line)
+        try:
+            await self._answer()
+        except asyncio.CancelledError:
+            if line.reason is None:
+                raise
+            line.absorb()
+            line.close()
+            await self._broken(_why(line.reason, self._gateway), line.reason)
+        except ApiError as error:
+            line.close()
+            await self._broken(error)
+        finally:
+            line.close()
+            lifelines.discard(line)
+            watcher.cancel()
+            self._delivery.close()
+            self._note()
+
+    async def _answer(self) -> None:
+        """From the queue to the last token."""
+        admission, exchange = self._gateway.admission, self._exchange
+        await admission.enter()
+        entered = time.perf_counter()
+        exchange.queue_s = entered - exchange.began
+        try:
+            await self._compute()
+        finally:
+            admission.leave(time.perf_counter() - entered)
+
+    async def _compute(self) -> None:
+        delivery, counter = self._delivery, self._counter
+        async with aclosing(self._gateway.engine.stream(self._ask)) as batches:
+            async for batch in batches:
+                self._first.cancel()
+                counter.see(batch)
+                await delivery.take(batch)
+        await delivery.finish(counter)
+
+    async def _broken(self, error: ApiError, cut: CutReason | None = None) -> None:
+        """Tell the client, in the way that is still open."""
+        exchange = self._exchange
+        exchange.reason = error.code
+        if cut == "client-gone":
+            exchange.code = 499
+            return
+        if reason := _REJECTIONS.get(error.code):
+            self._gateway.metrics.rejected.labels(reason).inc()
+        if not self._delivery.begun:
+            raise error
+        exchange.cut = True
+        await self._delivery.break_off(error)
+
+    def _note(self) -> None:
+        """Put down what the answer came to."""
+        exchange, counter = self._exchange, self._counter
+        exchange.prompt_tokens = counter.prompt_tokens
+        exchange.completion_tokens = counter.completion_tokens
+        exchange.finish_reason = counter.finish_reason
+        exchange.ttft_s = counter.ttft_s
+        if counter.token_s:
+            self._gateway.metrics.token_s.observe(counter.token_s)
+
+
+async def _watch(receive: Receive, line: Lifeline) -> None:
+    """Cut the line when the client leaves; its request has been read, so nothing else comes."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    line.cut("client-gone")
+
+
+def _why(reason: CutReason, gateway: Gateway) -> ApiError:
+    limits = gateway.settings.limits
+    if reason == "first-token-timeout":
+        limit_s = limits.first_token_timeout_s
+        return timed_out(f"No first token within {limit_s:g} s.", code="first_token_timeout")
+    if reason == "total-timeout":
+        return timed_out(
+            f"The answer took longer than {limits.total_timeout_s:g} s.", code="total_timeout"
+        )
+    if reason == "drain":
+        return unavailable("This server is shutting down.", code="draining")
+    return ApiError(499, "The client has gone.", code="client_gone")
