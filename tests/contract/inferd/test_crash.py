@@ -100,9 +100,9 @@ sys.path[:] = {path!r}
 import argparse, os, threading, xllamacpp
 parser = argparse.ArgumentParser()
 for name in ("model", "alias", "host", "api-key-file", "ctx-size", "parallel", "threads",
-             "threads-batch", "batch-size", "ubatch-size", "threads-http", "cache-ram"):
+             "threads-batch", "batch-size", "ubatch-size", "threads-http", "cache-ram", "pooling"):
     parser.add_argument("--" + name, required=True)
-for name in ("kv-unified", "no-webui", "no-slots", "jinja"):
+for name in ("kv-unified", "no-webui", "no-slots", "metrics", "jinja", "embeddings"):
     parser.add_argument("--" + name, action="store_true", required=True)
 given = parser.parse_args()
 params = xllamacpp.CommonParams()
@@ -110,6 +110,8 @@ params.model.path = given.model
 params.model_alias = {{given.alias}}
 params.hostnames = [given.host]
 params.api_keys = [open(given.api_key_file).read()]
+params.endpoint_metrics = params.embedding = True
+params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
 params.n_parallel, params.n_ctx = int(given.parallel), int(given.ctx_size)
 server = xllamacpp.Server(params)
 threading.Event().wait()

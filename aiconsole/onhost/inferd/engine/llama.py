@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from aiconsole.onhost.inferd import cpu
 from aiconsole.onhost.inferd.engine.check import check
@@ -95,16 +96,32 @@ class LlamaEngine:
             raise
         self._watch = asyncio.create_task(self._keep_up())
 
-    async def stream(self, ask: Ask) -> AsyncGenerator[list[Chunk], None]:
-        """Compute one request."""
+    async def embed(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Compute embeddings."""
+        upstream = self._ready_upstream()
+        with self._progress.at_work():
+            answer = await upstream.embed(body)
+            self._progress.moved()
+        return answer
+
+    async def metrics_text(self) -> bytes:
+        """llama.cpp's own series."""
+        return await self._ready_upstream().metrics_text()
+
+    def _ready_upstream(self) -> OpenAIUpstream:
         if self._upstream is None or self._status.state != "ready":
             raise unavailable(
                 f"The engine is not ready: {self._status.reason or self._status.phase}.",
                 code="engine_unavailable",
                 retry_after_s=2.0,
             )
+        return self._upstream
+
+    async def stream(self, ask: Ask) -> AsyncGenerator[list[Chunk], None]:
+        """Compute one request."""
+        upstream = self._ready_upstream()
         with self._progress.at_work():
-            async with aclosing(self._computed(self._upstream, ask)) as batches:
+            async with aclosing(self._computed(upstream, ask)) as batches:
                 async for batch in batches:
                     self._progress.moved()
                     self._pace.learn(batch)

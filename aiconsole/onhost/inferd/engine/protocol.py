@@ -58,10 +58,7 @@ class EngineStatus:
 
 
 class Engine(Protocol):
-    """Something that answers completions.
-
-    Further verbs (embeddings, token counts) join this protocol as they are served.
-    """
+    """Something that answers completions."""
 
     @property
     def context_tokens(self) -> int:
@@ -86,6 +83,20 @@ class Engine(Protocol):
 
         Raises:
             ApiError: The engine refused the request, or broke off.
+        """
+
+    async def embed(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Answer of OpenAI's `/v1/embeddings` to a checked request.
+
+        Raises:
+            ApiError: The engine refused it, cannot do it, or broke off.
+        """
+
+    async def metrics_text(self) -> bytes:
+        """The engine's own series in Prometheus' format; empty where it has none.
+
+        Raises:
+            ApiError: It does not answer.
         """
 
     async def stop(self, grace_s: float) -> None:

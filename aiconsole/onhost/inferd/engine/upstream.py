@@ -73,7 +73,7 @@ class OpenAIUpstream:
         body = {**ask.body, "stream": True, "stream_options": {"include_usage": True}}
         if tell_progress:
             body["return_progress"] = True
-        response = await self._post(self._streams, ask, body)
+        response = await self._post(self._streams, _PATHS[ask.kind], body)
         self._open.add(response)
         try:
             async for batch in _events(response):
@@ -90,26 +90,55 @@ class OpenAIUpstream:
         Raises:
             ApiError: Refused by the server, or broken off by it.
         """
-        response = await self._post(self._answers, ask, {**ask.body, "stream": False})
-        self._open.add(response)
+        body = {**ask.body, "stream": False}
+        response = await self._post(self._answers, _PATHS[ask.kind], body)
         try:
-            fields = _decode(await response.read())
-        except (aiohttp.ClientError, OSError) as error:
+            fields = _decode(await self._read(response))
+        except aiohttp.ClientError as error:
             raise _gone() from error
-        finally:
-            self._open.discard(response)
-            response.close()
         for choice in fields["choices"]:
             if "message" in choice:
                 choice["delta"] = choice.pop("message")
         return [Chunk(b"", fields)]
 
+    async def embed(self, body: dict[str, Any]) -> dict[str, Any]:
+        """One answer of `/v1/embeddings`.
+
+        Raises:
+            ApiError: Refused by the server, or broken off by it.
+        """
+        response = await self._post(self._answers, "/v1/embeddings", body)
+        fields: dict[str, Any] = _decode(await self._read(response))
+        return fields
+
+    async def metrics_text(self) -> bytes:
+        """The server's own series.
+
+        Raises:
+            ApiError: It does not answer.
+        """
+        try:
+            response = await self._streams.get("/metrics")
+        except (aiohttp.ClientError, OSError) as error:
+            raise _gone() from error
+        return await self._read(response)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        self._open.add(response)
+        try:
+            return await response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _gone() from error
+        finally:
+            self._open.discard(response)
+            response.close()
+
     async def _post(
-        self, session: aiohttp.ClientSession, ask: Ask, body: dict[str, Any]
+        self, session: aiohttp.ClientSession, path: str, body: dict[str, Any]
     ) -> aiohttp.ClientResponse:
         """Send a request; the answer's head has come and says 200."""
         try:
-            response = await session.post(_PATHS[ask.kind], data=orjson.dumps(body))
+            response = await session.post(path, data=orjson.dumps(body))
         except (aiohttp.ClientError, OSError) as error:
             raise _gone() from error
         if response.status == 200:

@@ -68,7 +68,8 @@ def binary_argv(spec: WorkerSpec) -> list[str]:
         "--threads", str(spec.threads), "--threads-batch", str(spec.threads),
         "--batch-size", str(spec.batch_tokens), "--ubatch-size", str(spec.batch_tokens),
         "--threads-http", str(spec.http_threads), "--cache-ram", str(spec.cache_ram_mib),
-        "--no-webui", "--no-slots", "--jinja",
+        "--no-webui", "--no-slots", "--metrics", "--jinja",
+        "--embeddings", "--pooling", "mean",
     ]  # fmt: skip
 
 
@@ -85,6 +86,9 @@ def _serve(spec: WorkerSpec) -> None:
     params.cors_origins = "localhost"
     params.cors_credentials = False
     params.endpoint_slots = False
+    params.endpoint_metrics = True
+    params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.n_ctx = spec.pool_tokens
     params.n_parallel = spec.slots
     params.kv_unified = True
