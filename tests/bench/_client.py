@@ -136,6 +136,8 @@ async def _client(port: int, data: bytes, end: float, tally: Tally, closes: bool
             kept = await connection.ask(data)
         except (OSError, ValueError) as error:
             tally.errors[str(error) or type(error).__name__] += 1
+            if connection is not None:
+                connection.close()
             connection = None
             continue
         tally.total_s.append(time.perf_counter() - began)

@@ -81,7 +81,7 @@ def settings(room: Path, more: str = "") -> Path:
     path = room / "settings.toml"
     path.write_text(
         f'[model]\nname = "bench"\npath = "{model()}"\n'
-        f"[engine]\nslots = {SLOTS}\nthreads = {THREADS}\n"
+        f"[engine]\nslots = {SLOTS}\nthreads = {THREADS}\ncontext_tokens = 2048\n"
         f"[limits]\nrequests_per_minute = 60_000_000\n"
         f'[auth]\nrequired = true\nkeys_file = "{room}/keys.json"\n'
         f'[audit]\npath = "{room}/audit.jsonl"\n{more}'

@@ -7,7 +7,6 @@ within a pair of rounds, and of those the median.
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import tempfile
 from contextlib import ExitStack
