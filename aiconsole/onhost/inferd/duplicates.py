@@ -32,7 +32,10 @@ def has_duplicates(data: bytes, keys: list[str]) -> bool:
     if len(data) <= _MANY_BYTES and len(keys) <= _MANY_KEYS and b"\\u" not in data:
         # A quote within a text has a backslash before it, so a key in quotes that is there once
         # is that key and nothing else.
-        if all([data.count(_quoted(key)) <= 1 for key in keys]):
+        for key in keys:
+            if data.count(_quoted(key)) > 1:
+                break
+        else:
             return False
     try:
         return len(_walk(data.decode())) != len(keys)

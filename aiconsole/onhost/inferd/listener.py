@@ -189,7 +189,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def _owes_another(self) -> bool:
-        """Whether an answer here would be taken for that to an earlier request, or break into it."""
+        """Whether an answer here would pass for that to an earlier request, or break into it."""
         cycle = self.cycle
         if cycle is None:
             return False

@@ -12,10 +12,10 @@ from aiconsole.onhost.inferd.settings.limits import LimitSettings
 class Admission:
     """Tenants take turns, each one's requests in the order in which they came.
 
-    A full queue refuses at once instead of letting everybody wait. Who comes to a full queue in
-    which somebody else has more than one request more gets a place in it all the same: the
-    youngest of the tenant that waits with the most is refused in its stead. So one client alone may
-    use the whole queue, and keeps nobody out with it.
+    A full queue refuses at once instead of letting everybody wait. But where some tenant has at
+    least two requests more in it than the one that comes, the newcomer gets in all the same: the
+    youngest of the tenant that waits with the most is refused in its stead. So one client alone
+    may use the whole queue, and keeps nobody out with it.
     """
 
     def __init__(self, running_limit: int, queue_limit: int) -> None:
