@@ -24,7 +24,9 @@ LONG = {"prompt": "hi", "max_tokens": 100_000, "ignore_eos": True}
 
 
 @contextlib.contextmanager
-def _keyed(room: Path, model: Path, limits: str, *names: str, engine: str = "") -> Iterator[Running]:
+def _keyed(
+    room: Path, model: Path, limits: str, *names: str, engine: str = ""
+) -> Iterator[Running]:
     """A daemon whose clients have keys; the key is the name."""
     keys = [
         {"id": name, "label": name, "created_unix_s": 0,
@@ -70,9 +72,11 @@ def test_requests_of_a_key(room: Path, tiny_model: Path) -> None:
         models = httpx.get(running.url + "/v1/models", headers={"authorization": "Bearer one"})
         _is_limited(models)
 
-        with openai.OpenAI(base_url=running.url + "/v1", api_key="one", max_retries=0) as api:
-            with pytest.raises(openai.RateLimitError):
-                api.completions.create(model="tiny", prompt="hi", max_tokens=1)
+        with (
+            openai.OpenAI(base_url=running.url + "/v1", api_key="one", max_retries=0) as api,
+            pytest.raises(openai.RateLimitError),
+        ):
+            api.completions.create(model="tiny", prompt="hi", max_tokens=1)
 
         assert _ask(running, "other").status_code == 200
         assert httpx.get(running.url + "/health").status_code == 200
