@@ -119,8 +119,8 @@ class Connection(HttpToolsProtocol):
                 self._refuse(_TOO_LARGE)
         if len(self.pipeline) >= _PIPELINED:
             self._refuse(_NOT_HTTP)
-        self._in_head = False
         super().on_headers_complete()
+        self._in_head = False
         if self._limits.draining and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -191,11 +191,9 @@ class Connection(HttpToolsProtocol):
     def _owes_another(self) -> bool:
         """Whether an answer here would pass for that to an earlier request, or break into it."""
         cycle = self.cycle
-        if cycle is None:
-            return False
         if self._reading and not self._in_head and not self.pipeline:
-            return cycle.response_started  # it is the answer to this very request
-        return not cycle.response_complete
+            return cycle is not None and cycle.response_started  # it answers this very request
+        return cycle is not None and not cycle.response_complete
 
     def _expect_request(self) -> None:
         self._patience = self.loop.call_later(self._limits.read_s, self._give_up)

@@ -448,7 +448,7 @@ def test_pipelined(shared: Running) -> None:
 def test_who_pipelines_without_end_is_cut_off(shared: Running) -> None:
     with socket.create_connection(_at(shared)) as sock:
         with contextlib.suppress(ConnectionError):
-            sock.sendall(_request(LONG) + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 20_000)
+            sock.sendall(_request(LONG) + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
         assert _all(sock).count(b"HTTP/1.1 ") <= 1
     until(lambda: _metric(shared, "inferd_requests_running") == 0, "its work is ended")
     _served(shared)

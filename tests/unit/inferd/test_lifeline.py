@@ -36,9 +36,13 @@ async def test_the_time_of_the_client_does_not_count() -> None:
 
 
 async def test_tokens_arm_no_timers(monkeypatch: pytest.MonkeyPatch) -> None:
-    line, armed = Lifeline(), []
-    later = line._look_in
-    monkeypatch.setattr(line, "_look_in", lambda delay_s: (armed.append(delay_s), later(delay_s)))
+    line, armed, later = Lifeline(), list[float](), Lifeline._look_in
+
+    def look_in(line: Lifeline, delay_s: float) -> None:
+        armed.append(delay_s)
+        later(line, delay_s)
+
+    monkeypatch.setattr(Lifeline, "_look_in", look_in)
     line.limit_pauses(60)
     for _ in range(1000):
         line.expect()

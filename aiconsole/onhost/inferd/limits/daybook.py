@@ -16,6 +16,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class DayBook:
         self._written: tuple[int, dict[str, int]] = (self._day, {})
         self._keeping: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
+        self._mute = False
 
     def used(self, tenant: str) -> int:
         """Tokens of today, here and in the other slot."""
@@ -86,7 +88,7 @@ class DayBook:
     def open(self, run_dir: Path) -> None:
         """Go on with what was written today, and write from now on."""
         self._run_dir = run_dir
-        self._own = _read(run_dir / FILE, self._day)
+        self._own = dict(_read(run_dir / FILE, self._day))
         self._others = _neighbours(run_dir, self._day)
         self._written = (self._day, dict(self._own))
         self._keeping = asyncio.create_task(self._keep(run_dir))
@@ -112,10 +114,13 @@ class DayBook:
         page = (self._day, dict(self._own))
         fresh = page if page != self._written else None
         try:
-            others = await asyncio.to_thread(_exchange, run_dir, page[0], fresh)
+            others = await asyncio.to_thread(_swap_pages, run_dir, page[0], fresh)
         except OSError as error:
-            log.error("tokens of the day cannot be written down: %s", error)
+            if not self._mute:
+                log.error("tokens of the day cannot be written down: %s", error)
+            self._mute = True
             return
+        self._mute = False
         self._written = page
         if page[0] == self._day:
             self._others = others
@@ -132,7 +137,7 @@ class DayBook:
         return int(self._clock() // _DAY_S)
 
 
-def _exchange(run_dir: Path, day: int, own: tuple[int, dict[str, int]] | None) -> dict[str, int]:
+def _swap_pages(run_dir: Path, day: int, own: tuple[int, dict[str, int]] | None) -> dict[str, int]:
     if own is not None:
         _write(run_dir / FILE, *own)
     return _neighbours(run_dir, day)
@@ -158,14 +163,22 @@ def _neighbours(run_dir: Path, day: int) -> dict[str, int]:
 
 
 def _read(path: Path, day: int) -> dict[str, int]:
-    """One file's numbers, if they are of this day; a damaged file counts nothing."""
+    """Numbers of one file, if they are of this day; a damaged one counts nothing."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return {}
+    return _page(path, day, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=8)
+def _page(path: Path, day: int, mark: tuple[int, ...]) -> dict[str, int]:
+    """A file is read once for each `mark` that it bears: a stopped neighbour writes no more."""
     try:
         with path.open("rb") as file:
             page: Any = orjson.loads(file.read(_MAX_BYTES))
         tokens = page["tokens"] if page["day"] == day else {}
         return {str(t): n for t, n in tokens.items() if type(n) is int and n > 0}
-    except FileNotFoundError:
-        return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("%s cannot be used: %s", path, error)
         return {}
