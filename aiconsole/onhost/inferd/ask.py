@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiconsole.onhost.inferd.engine.protocol import Ask, Kind
-from aiconsole.onhost.inferd.errors import bad_request
+from aiconsole.onhost.inferd.errors import ApiError, bad_request
 from aiconsole.onhost.inferd.served import Served
 
 _MAX_CHOICES = 16
@@ -84,7 +84,7 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
     if kind == "chat":
         body["messages"] = _messages(given)
     else:
-        body["prompt"] = _prompt(given)
+        body["prompt"] = _fitting(_prompt(given), context_tokens)
     checks = {**_PASSED_ON, **_CHAT_ONLY} if kind == "chat" else _PASSED_ON
     for name, check in checks.items():
         value = given.get(name)
@@ -98,7 +98,29 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
     return Ask(kind, body, stream, include_usage, body.get("n", 1))
 
 
+def _fitting(prompt: Any, context_tokens: int) -> Any:
+    """A list of token numbers says itself how long it is; texts are measured by the engine."""
+    if not isinstance(prompt, list) or not 0 < context_tokens < len(prompt):
+        return prompt
+    if isinstance(prompt[0], str):
+        return prompt
+    raise ApiError(
+        400,
+        f"The prompt has {len(prompt)} tokens, and the context of the model holds"
+        f" {context_tokens} for prompt and answer together.",
+        code="context_length_exceeded",
+        param="prompt",
+        extra={"n_prompt_tokens": len(prompt), "n_ctx": context_tokens},
+    )
+
+
 def _max_tokens(given: dict[str, Any], context_tokens: int) -> int:
+    """The limit of an answer: what the client wants, and never more than the context.
+
+    OpenAI refuses a prompt and a limit that together are more than the context. Here the answer
+    just ends where the context does, with `length` as its reason, as it does with llama.cpp:
+    clients ask for thousands of tokens to be on the safe side, and few know the context.
+    """
     for name in ("max_completion_tokens", "max_tokens"):
         value = given.get(name)
         if value is None:

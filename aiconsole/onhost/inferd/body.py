@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from aiconsole.onhost.inferd.duplicates import has_duplicates
 from aiconsole.onhost.inferd.errors import ApiError, bad_request
 from aiconsole.onhost.inferd.exchange import Scope, header
 
@@ -65,7 +66,17 @@ def _decode(data: bytes) -> dict[str, Any]:
         raise bad_request(f"The body is not valid JSON: {error}.", code="invalid_json") from None
     if not isinstance(value, dict):
         raise bad_request("The body must be a JSON object.", code="invalid_json")
+    _check_keys(data, value)
     return value
+
+
+def _check_keys(data: bytes, value: dict[str, Any]) -> None:
+    try:
+        twice = has_duplicates(data, list(value))
+    except RecursionError:
+        raise bad_request("The body nests too deeply.", code="invalid_json") from None
+    if twice:
+        raise bad_request("The body names a key twice.", code="duplicate_key")
 
 
 def _too_large(limit_bytes: int) -> ApiError:

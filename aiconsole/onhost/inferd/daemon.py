@@ -39,7 +39,8 @@ class Place:
     slot: str
     release_id: str
     run_dir: Path
-    """Of the slot: admin.sock and tally.json."""
+    """Of the slot: admin.sock, tally.json, and the tokens of the day; its neighbours in the same
+    directory are the other slots."""
     public: socket.socket
     """Bound, and perhaps shared with the other slot."""
 
@@ -112,6 +113,7 @@ class Daemon:
             return False
         loading.result()
         self._gateway.resize()
+        self._gateway.meter.days.open(self._place.run_dir)
         await self._public.open()
         self._tally.load_s = time.monotonic() - began
         self._set_state("ready")
@@ -144,6 +146,7 @@ class Daemon:
         if self._tally.state != "failed":
             self._set_state("stopped")
         await self._gateway.audit.close()
+        await self._gateway.meter.days.close()
         try:
             self._tally.write(self._place.run_dir / "tally.json")
         except OSError as error:

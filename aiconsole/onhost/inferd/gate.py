@@ -51,6 +51,7 @@ class Gate:
         scope["app"] = self._app
         try:
             self._check_key(scope, exchange)
+            self._gateway.meter.admit(exchange)
             await self._app(scope, receive, marked)
         except ApiError as error:
             await refuse(marked, exchange, error)

@@ -15,6 +15,7 @@ from aiconsole.onhost.inferd.engine.protocol import Engine, EngineState
 from aiconsole.onhost.inferd.exchange import Exchange
 from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
 from aiconsole.onhost.inferd.limits.admission import Admission
+from aiconsole.onhost.inferd.limits.meter import Meter
 from aiconsole.onhost.inferd.metrics import Metrics
 from aiconsole.onhost.inferd.served import Served
 from aiconsole.onhost.inferd.settings import Settings
@@ -48,6 +49,7 @@ class Gateway:
         self.metrics = Metrics()
         self.audit = Audit.stdout(self.metrics.audit_dropped.inc)
         self.admission = Admission(settings.limits.running or 1, settings.limits.queue)
+        self.meter = Meter(settings.limits, self.metrics.rejected.labels("rate").inc)
         self.lifelines: set[Lifeline] = set()
         self.version = __version__
         self._publish()
@@ -57,8 +59,8 @@ class Gateway:
 
         Two requests more than slots keep the engine busy while an answer travels.
         """
-        limit = self.settings.limits.running or self.engine.slots + _SPARE_PLACES
-        self.admission.running_limit = limit
+        self.admission.usual_running = self.engine.slots + _SPARE_PLACES
+        self.admission.configure(self.settings.limits)
 
     @property
     def draining(self) -> bool:

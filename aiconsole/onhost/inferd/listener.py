@@ -31,8 +31,17 @@ BACKLOG = 4096
 _KEEP_ALIVE_S = 75
 _USUAL_S = 60.0
 _HEAD_LIMIT_BYTES = 64 * 1024
+_HEADERS = 256
+_WRAPPING = 16
+"""Bytes around each byte of a body: a chunk of one byte has six, and few clients send such."""
+_PIPELINED = 100
+_LATE_S = 1.0
 _POLL_S = 0.02
 _LAST_ANSWERS_S = 2.0
+
+
+_NOT_HTTP = ApiError(400, "This is not a valid HTTP request.", code="invalid_http")
+_TOO_LARGE = ApiError(431, "The request's headers are too large.", code="headers_too_large")
 
 
 class _State(ServerState):
@@ -53,7 +62,10 @@ class Connection(HttpToolsProtocol):
         self._limits = cast("_State", self.server_state)
         self._reading = False
         self._in_head = False
-        self._head_bytes = 0
+        self._fresh = False
+        self._late = False
+        self._chunk_bytes = self._extra_bytes = self._body_bytes = 0
+        self._refusal = _NOT_HTTP
         self._patience: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self.idle_since = self.loop.time()
@@ -76,30 +88,51 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before the body: a head has an end."""
-        super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        """Count what is no body: a head has an end, and so has what is wrapped around a body."""
+        if self.transport.is_closing():
             return
-        self._head_bytes += len(data)
-        if self._head_bytes > _HEAD_LIMIT_BYTES:
-            self._answer(
-                ApiError(431, "The request's headers are too large.", code="headers_too_large")
-            )
+        self._chunk_bytes, self._fresh = len(data), False
+        before = self._body_bytes
+        super().data_received(data)
+        # Other requests may come before it in the chunk in which a request begins.
+        if not self._reading or self._fresh or self.transport.is_closing():
+            return
+        self._extra_bytes += len(data) - (self._body_bytes - before)
+        if self._extra_bytes > _HEAD_LIMIT_BYTES + _WRAPPING * self._body_bytes:
+            self._answer(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
-        self._reading = self._in_head = True
-        self._head_bytes = 0
+        self._reading = self._in_head = self._fresh = True
+        self._extra_bytes = self._body_bytes = 0
+        self._late = False
         super().on_message_begin()
         self._forget_patience()
         self._expect_request()
 
     def on_headers_complete(self) -> None:
         """From here on the body is counted by who reads it."""
-        self._in_head = False
+        headers = self.headers
+        if len(headers) > _HEADERS or self._extra_bytes + self._chunk_bytes > _HEAD_LIMIT_BYTES:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
+            if len(headers) > _HEADERS or size > _HEAD_LIMIT_BYTES:
+                self._refuse(_TOO_LARGE)
+        if len(self.pipeline) >= _PIPELINED:
+            self._refuse(_NOT_HTTP)
         super().on_headers_complete()
+        self._in_head = False
         if self._limits.draining and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of the head; what comes after a body in chunks changes nothing any more."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -136,15 +169,31 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets an error in our shape."""
-        self._answer(ApiError(400, "This is not a valid HTTP request.", code="invalid_http"))
+        self._answer(self._refusal)
+
+    def _refuse(self, error: ApiError) -> None:
+        """Stop reading; called by the parser, which passes no exception of ours on."""
+        self._refusal = error
+        raise ValueError(error.message)
 
     def _answer(self, error: ApiError) -> None:
+        """Answer with an error and close, unless another answer is still under way."""
+        if self._owes_another():
+            self.transport.close()
+            return
         body = error.as_json()
         reason = HTTPStatus(error.status).phrase.encode()
         head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n" % (error.status, reason)
         head += b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self.transport.write(head + body)
         self.transport.close()
+
+    def _owes_another(self) -> bool:
+        """Whether an answer here would pass for that to an earlier request, or break into it."""
+        cycle = self.cycle
+        if self._reading and not self._in_head and not self.pipeline:
+            return cycle is not None and cycle.response_started  # it answers this very request
+        return cycle is not None and not cycle.response_complete
 
     def _expect_request(self) -> None:
         self._patience = self.loop.call_later(self._limits.read_s, self._give_up)
@@ -155,10 +204,15 @@ class Connection(HttpToolsProtocol):
             self._patience = None
 
     def _give_up(self) -> None:
-        if self.transport.is_closing() or _unread_bytes(self.transport):
+        if self.transport.is_closing():
             return
-        answered = self.cycle is not None and self.cycle.response_started
-        if self._reading and not answered:
+        if _unread_bytes(self.transport) and not self._late:
+            # Bytes that we have not taken yet are no fault of the client's, once.
+            self._late = not self.flow.read_paused
+            delay_s = _LATE_S if self._late else self._limits.read_s
+            self._patience = self.loop.call_later(delay_s, self._give_up)
+            return
+        if self._reading:
             self._answer(ApiError(408, "The request did not arrive in time.", code="read_timeout"))
         self.transport.close()
 

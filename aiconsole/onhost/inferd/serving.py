@@ -14,11 +14,14 @@ from aiconsole.onhost.inferd.exchange import Exchange
 from aiconsole.onhost.inferd.gate import Receive
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
+from aiconsole.onhost.inferd.limits.charge import FREE
+from aiconsole.onhost.inferd.limits.whose import whose
 
 _REJECTIONS = {
     "queue_full": "queue",
     "draining": "drain",
     "first_token_timeout": "timeout",
+    "between_tokens_timeout": "timeout",
     "total_timeout": "timeout",
 }
 
@@ -33,9 +36,11 @@ class Serving:
         self._delivery = delivery
         self._line = Lifeline()
         self._counter = Counter(ask, exchange.began)
+        self._charge = FREE
         limits = gateway.settings.limits
         self._line.after(limits.total_timeout_s, "total-timeout")
         self._first = self._line.after(limits.first_token_timeout_s, "first-token-timeout")
+        self._line.limit_pauses(limits.between_tokens_timeout_s)
 
     async def run(self, receive: Receive) -> None:
         """Compute and answer; every way out gives back what was taken.
@@ -67,7 +72,8 @@ class Serving:
     async def _answer(self) -> None:
         """From the queue to the last token."""
         admission, exchange = self._gateway.admission, self._exchange
-        await admission.enter()
+        self._charge = self._gateway.meter.charge(exchange, self._ask)
+        await admission.enter(whose(exchange))
         entered = time.perf_counter()
         exchange.queue_s = entered - exchange.began
         try:
@@ -76,12 +82,15 @@ class Serving:
             admission.leave(time.perf_counter() - entered)
 
     async def _compute(self) -> None:
-        delivery, counter = self._delivery, self._counter
+        delivery, counter, line = self._delivery, self._counter, self._line
         async with aclosing(self._gateway.engine.stream(self._ask)) as batches:
             async for batch in batches:
                 self._first.cancel()
+                line.rest()
                 counter.see(batch)
                 await delivery.take(batch)
+                line.expect()
+        line.rest()
         await delivery.finish(counter)
 
     async def _broken(self, error: ApiError, cut: CutReason | None = None) -> None:
@@ -101,6 +110,7 @@ class Serving:
     def _note(self) -> None:
         """Put down what the answer came to."""
         exchange, counter = self._exchange, self._counter
+        self._gateway.meter.settle(exchange, self._charge, counter)
         exchange.prompt_tokens = counter.prompt_tokens
         exchange.completion_tokens = counter.completion_tokens
         exchange.finish_reason = counter.finish_reason
@@ -121,6 +131,9 @@ def _why(reason: CutReason, gateway: Gateway) -> ApiError:
     if reason == "first-token-timeout":
         limit_s = limits.first_token_timeout_s
         return timed_out(f"No first token within {limit_s:g} s.", code="first_token_timeout")
+    if reason == "between-tokens-timeout":
+        pause_s = limits.between_tokens_timeout_s
+        return timed_out(f"No token for {pause_s:g} s.", code="between_tokens_timeout")
     if reason == "total-timeout":
         return timed_out(
             f"The answer took longer than {limits.total_timeout_s:g} s.", code="total_timeout"

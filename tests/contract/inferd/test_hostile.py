@@ -7,6 +7,8 @@ import contextlib
 import json
 import resource
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -137,6 +139,92 @@ def test_who_closes_half_of_the_connection_has_gone(hasty: Running, stream: bool
     _served(hasty)
 
 
+def test_a_body_that_drips(hasty: Running) -> None:
+    """Byte by byte, each in a chunk of its own."""
+    head = b"POST /v1/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = _dripped(hasty, head, b"1\r\na\r\n")
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_who_floods_without_end_has_no_more_time(hasty: Running) -> None:
+    """There is always something of it that we have not read yet; it ends all the same."""
+    head = b"POST /v1/completions HTTP/1.1\r\nContent-Length: 4000000\r\n\r\n"
+    answer = _dripped(hasty, head, b"a" * 64, pause_s=0.0005)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+
+
+def _dripped(running: Running, head: bytes, drop: bytes, pause_s: float = 0.05) -> bytes:
+    stop = threading.Event()
+    with socket.create_connection(_at(running)) as sock:
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                sock.sendall(head)
+                while not stop.wait(pause_s):
+                    sock.sendall(drop)
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        answer = _all(sock)
+        stop.set()
+        dripping.join()
+    return answer
+
+
+@pytest.mark.slow
+def test_ten_thousand_idle_connections(tiny_model: Path) -> None:
+    """Of a process of their own, half of them with half a head; one client is served among them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(10_000, hard - 500)
+    if count < 2000:
+        pytest.skip(f"this machine allows {hard} files")
+    text = settings_text(tiny_model, limits="read_timeout_s = 120")
+    raised = (hard, hard)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, raised)  # inherited by both
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="inferd-test-") as name,
+            daemon(Path(name), text) as running,
+        ):
+            running.until_ready()
+            host, port = _at(running)
+            argv = [sys.executable, "-c", _IDLE, host, str(port), str(count)]
+            with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as idle:
+                assert idle.stdout is not None
+                assert idle.stdout.readline() == b"connected\n"
+                until(lambda: _files(running.process.pid) > count, "all are accepted")
+                for _ in range(20):
+                    _served(running)
+                _, rest = idle.communicate(b"\n", timeout=60)
+                assert idle.returncode == 0, rest
+            until(lambda: _files(running.process.pid) < 500, "they are gone")
+            _served(running)
+            assert running.status()["failed"] == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+_IDLE = """
+import socket, sys
+host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+idle = []
+for number in range(count):
+    sock = socket.socket()
+    sock.bind((f"127.0.0.{2 + number // 5000}", 0))
+    sock.connect((host, port))
+    if number % 2:
+        sock.sendall(b"GET /health HTTP/1.1\\r\\n")
+    idle.append(sock)
+print("connected", flush=True)
+sys.stdin.readline()
+"""
+
+
+def _files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def test_a_thousand_idle_connections(hasty: Running) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 2000:
@@ -197,13 +285,43 @@ def test_content_types(client: httpx.Client, kind: str, status: int) -> None:
         assert answer.json()["error"]["code"] == "unsupported_media_type"
 
 
-def test_a_key_that_comes_twice_is_what_was_checked(client: httpx.Client) -> None:
-    """The engine gets what passed the checks, never the client's own text."""
-    body = b'{"prompt": "hi", "max_tokens": 100000, "max_tokens": 3, "n": 1000, "n": 1}'
+@pytest.mark.parametrize(
+    "body",
+    [b'{"prompt": "hi", "max_tokens": 100000, "max_tokens": 3}', b'{"model":"tiny","model":"x"}',
+     b'{"prompt": "hi", "n": 1, "n": 1000}', b'{"model": "tiny", "mod\\u0065l": "other"}'],
+)  # fmt: skip
+def test_a_key_that_comes_twice(client: httpx.Client, body: bytes) -> None:
     answer = client.post(TEXT, content=body)
-    assert answer.json()["usage"]["completion_tokens"] == 3
-    worse = client.post(TEXT, content=b'{"prompt": "hi", "n": 1, "n": 1000}')
-    assert worse.status_code == 400
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "duplicate_key")
+
+
+def test_a_key_that_comes_twice_elsewhere_is_nobodys_affair(client: httpx.Client) -> None:
+    body = b'{"prompt": "say \\"prompt\\": 1", "max_tokens": 1, "user": "model", "model": "tiny"}'
+    assert client.post(TEXT, content=body).status_code == 200
+
+
+ODD_BODIES: list[tuple[str, Any]] = [
+    ("NUL in the prompt", {"prompt": "a\x00b", "max_tokens": 1}),
+    ("NUL in a stop", {"prompt": "a", "stop": "\x00", "max_tokens": 1}),
+    ("no such token", {"prompt": [2**31 - 1], "max_tokens": 1}),
+    ("a token just beyond", {"prompt": [999_999], "max_tokens": 1}),
+    ("outside of the plane", {"prompt": "\U0001f4a9\u202e\ufeff\uffff", "max_tokens": 1}),
+    ("tiny temperature", {"prompt": "a", "temperature": 1e-300, "max_tokens": 1}),
+    ("bias on no token", {"prompt": "a", "logit_bias": {"999999999": 1}, "max_tokens": 1}),
+    ("bias of nonsense", {"prompt": "a", "logit_bias": [[[]], {"a": None}], "max_tokens": 1}),
+    ("empty prompt", {"prompt": "", "max_tokens": 1}),
+    ("empty stop", {"prompt": "a", "stop": "", "max_tokens": 1}),
+    ("2^70", {"prompt": "a", "max_tokens": 2**70}),
+]
+
+
+@pytest.mark.parametrize("body", [b for _, b in ODD_BODIES], ids=[n for n, _ in ODD_BODIES])
+def test_odd_bodies(shared: Running, client: httpx.Client, body: Any) -> None:
+    """What is allowed is served, what is not is refused, and the engine lives through both."""
+    pid = shared.engine_pid()
+    assert client.post(TEXT, json=body).status_code in (200, 400)
+    assert client.post(TEXT, json=SHORT).status_code == 200
+    assert shared.engine_pid() == pid
 
 
 PATHS: list[tuple[bytes, bytes]] = [
@@ -257,6 +375,151 @@ def test_odd_requests(shared: Running, data: bytes, code: bytes) -> None:
     with socket.create_connection(_at(shared), timeout=20) as sock:
         sock.sendall(data)
         assert sock.recv(65536).split(b" ", 2)[1] == code
+
+
+_POST = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\n"
+BOMBS: list[tuple[str, bytes]] = [
+    ("many headers", b"GET /health HTTP/1.1\r\n" + b"".join(b"a%d: b\r\n" % i for i in range(300))),
+    ("one huge header", b"GET /health HTTP/1.1\r\nX: " + b"a" * 100_000 + b"\r\n"),
+    ("a header without end", b"GET /health HTTP/1.1\r\nX: " + b"a" * 1_000_000),
+    ("a huge name", b"GET /health HTTP/1.1\r\n" + b"a" * 100_000 + b": b\r\n"),
+    ("a huge address", b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n"),
+    ("an address without end", b"GET /" + b"a" * 1_000_000),
+    ("a chunk's extension", _POST + b"Transfer-Encoding: chunked\r\n\r\n5;" + b"a" * 1_000_000),
+    ("many extensions", _POST + b"Transfer-Encoding: chunked\r\n\r\n"
+     + (b"1;" + b"a" * 1000 + b"\r\nx\r\n") * 1000),
+    ("trailers", _POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
+     + b"".join(b"a%d: %s\r\n" % (i, b"b" * 100) for i in range(10_000))),
+    ("a huge trailer", _POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 1_000_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", [d for _, d in BOMBS], ids=[n for n, _ in BOMBS])
+def test_bombs(shared: Running, data: bytes) -> None:
+    """Too much around too little is cut off before it is whole."""
+    with socket.create_connection(_at(shared)) as sock:
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(data + b"\r\n")
+        answer = _all(sock)
+    # The reset that follows the answer can be faster than the answer.
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431 "), answer[:200]
+    _served(shared)
+
+
+_INNER = b"GET /admin/status HTTP/1.1\r\nHost: x\r\n\r\n"
+SMUGGLED: list[tuple[str, bytes]] = [
+    ("length and chunks", b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("chunks and length", b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"),
+    ("two lengths", b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}"),
+    ("lengths in a list", b"Content-Length: 2, 2\r\n\r\n{}"),
+    ("a signed length", b"Content-Length: +2\r\n\r\n{}"),
+    ("a hexadecimal length", b"Content-Length: 0x2\r\n\r\n{}"),
+    ("a length of 2^64", b"Content-Length: 18446744073709551618\r\n\r\n{}"),
+    ("an unknown coding", b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+    ("chunked twice", b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
+    ("chunked is not the last", b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
+    ("a blank before the colon", b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
+    ("a bare CR", b"X: a\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("a NUL", b"X: a\x00b\r\nContent-Length: 2\r\n\r\n{}"),
+    ("a short chunk", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhelloworld\r\n0\r\n\r\n"),
+    ("a signed chunk", b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n"),
+    ("a chunk of 2^64", b"Transfer-Encoding: chunked\r\n\r\n10000000000000002\r\n{}\r\n"),
+    ("LF alone after a chunk", b"Transfer-Encoding: chunked\r\n\r\n2\n{}\n0\n\n"),
+]
+
+
+@pytest.mark.parametrize("part", [p for _, p in SMUGGLED], ids=[n for n, _ in SMUGGLED])
+def test_what_two_servers_could_read_in_two_ways(shared: Running, part: bytes) -> None:
+    """One refusal, and what is hidden behind it is no request."""
+    answer = _say(shared, _POST + part + _INNER)
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answer.lower()
+
+
+def test_pipelined(shared: Running) -> None:
+    """All are answered, in their order."""
+    last = _request(SHORT, head=b"Connection: close\r\n")
+    get = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = _say(shared, get % b"/health" + _request(SHORT) + get % b"/nothing" + last)
+    assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"200", b"404", b"200"]
+
+
+def test_who_pipelines_without_end_is_cut_off(shared: Running) -> None:
+    with socket.create_connection(_at(shared)) as sock:
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(_request(LONG) + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+        assert _all(sock).count(b"HTTP/1.1 ") <= 1
+    until(lambda: _metric(shared, "inferd_requests_running") == 0, "its work is ended")
+    _served(shared)
+
+
+def test_garbage_behind_a_request_does_not_get_into_its_answer(shared: Running) -> None:
+    """A refusal in the middle of an answer would pass for a part of it."""
+    with socket.create_connection(_at(shared)) as sock:
+        sock.sendall(_request({**LONG, "stream": True}))
+        begun = sock.recv(65536)
+        sock.sendall(b"\x00\x01 garbage\r\n\r\n")
+        answer = begun + _all(sock)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"invalid_http" not in answer
+    until(lambda: _metric(shared, "inferd_requests_running") == 0, "its work is ended")
+
+
+def test_expectations(shared: Running) -> None:
+    """`100-continue` comes where the body is wanted, and a refusal where it is not."""
+    body = json.dumps(SHORT).encode()
+    head = b"Content-Type: application/json\r\nExpect: 100-continue\r\nConnection: close\r\n"
+    with socket.create_connection(_at(shared), timeout=30) as sock:
+        sock.sendall(_POST + head + b"Content-Length: %d\r\n\r\n" % len(body))
+        assert sock.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(body)
+        assert _all(sock).startswith(b"HTTP/1.1 200 ")
+    for wrong, code in ((b"Content-Length: 999999", b"413"), (b"Content-Type: text/plain", b"415")):
+        with socket.create_connection(_at(shared), timeout=30) as sock:
+            sock.sendall(_POST + wrong + b"\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+            assert sock.recv(65536).split(b" ", 2)[1] == code
+
+
+def test_old_clients(shared: Running) -> None:
+    """HTTP/1.0 knows no chunks and no second request."""
+    body = json.dumps(SHORT).encode()
+    old = b"POST /v1/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    answer = _say(shared, old)
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    assert b" 200 " in head.split(b"\r\n")[0]
+    assert b"transfer-encoding" not in head.lower()
+    assert json.loads(rest)["usage"]["completion_tokens"] == 2
+
+
+def test_nobody_else_notices(shared: Running) -> None:
+    """All of it at once, over and over, and a client that behaves is served every time."""
+    corpus = [d for _, d in BOMBS] + [_POST + p + _INNER for _, p in SMUGGLED]
+    corpus += [d for _, d, _ in REQUESTS] + [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]
+    stop = threading.Event()
+
+    def harass(turn: int) -> None:
+        for data in corpus[turn:] + corpus[:turn]:
+            if stop.is_set():
+                return
+            with (
+                socket.create_connection(_at(shared), timeout=2) as sock,
+                contextlib.suppress(OSError),
+            ):
+                sock.sendall(data)
+                sock.recv(100) if turn % 2 else sock.shutdown(socket.SHUT_WR)
+
+    attackers = [threading.Thread(target=harass, args=(turn,)) for turn in range(0, 24, 3)]
+    for attacker in attackers:
+        attacker.start()
+    with httpx.Client(base_url=shared.url, timeout=60) as client:
+        codes = [client.post(TEXT, json=SHORT).status_code for _ in range(100)]
+    stop.set()
+    for attacker in attackers:
+        attacker.join()
+    assert codes == [200] * 100
+    until(lambda: shared.status()["in_flight"] == 0, "none in flight")
+    assert shared.status()["engine_restarts"] == 0
 
 
 def _nested(depth: int) -> dict[str, Any]:

@@ -13,10 +13,10 @@ class LimitSettings(Table):
     running: int = Field(default=0, ge=0, le=4096)
     """Requests in the engine at a time; 0 follows the slots."""
     queue: int = Field(default=64, ge=0, le=100_000)
-    """Requests that may wait; more are answered 503."""
+    """Requests that may wait; more are answered 503, those of the greediest client first."""
     body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     requests_per_minute: float = Field(default=0.0, ge=0)
-    """Of all clients together; 0 is no limit."""
+    """Of all clients together, below `/v1/`; 0 is no limit."""
     key_requests_per_minute: float = Field(default=0.0, ge=0)
     """Of each client whose key says nothing else; 0 is no limit."""
     key_tokens_per_minute: int = Field(default=0, ge=0)
@@ -34,4 +34,5 @@ class LimitSettings(Table):
     total_timeout_s: float = Field(default=600.0, gt=0)
     first_token_timeout_s: float = Field(default=120.0, gt=0)
     between_tokens_timeout_s: float = Field(default=60.0, gt=0)
-    """How long an answer may pause once it has begun."""
+    """How long the engine may pause once an answer has begun; the time that a client takes to
+    read does not count."""
