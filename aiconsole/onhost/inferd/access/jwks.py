@@ -22,7 +22,6 @@ _MAX_KEYS = 100
 _MIN_RSA_BITS = 2048
 _MAX_RSA_BITS = 8192
 """A larger one would make each check of a token cost more than it should."""
-_TYPES = {("RSA", None): "RS256", ("OKP", "Ed25519"): "EdDSA"}
 
 
 class KeySetError(Exception):
@@ -108,12 +107,11 @@ def _read(item: Any) -> tuple[str, PublicKey] | None:
     """One public key of a set and what it is for; None for what cannot be used."""
     if not isinstance(item, dict) or "d" in item or "k" in item:
         return None  # a secret that is published is a secret of nobody
-    kind = item.get("kty")
-    algorithm = _TYPES.get((str(kind), item.get("crv") if kind == "OKP" else None))
-    if algorithm is None or item.get("alg", algorithm) not in (algorithm, "Ed25519"):
+    algorithm = _algorithm_of(item)
+    operations = item.get("key_ops", ["verify"])
+    if algorithm is None or item.get("use", "sig") != "sig":
         return None
-    operations = item.get("key_ops")
-    if item.get("use", "sig") != "sig" or (operations is not None and "verify" not in operations):
+    if not isinstance(operations, list) or "verify" not in operations:
         return None
     try:
         key = jwt.PyJWK(item, algorithm).key
@@ -123,6 +121,16 @@ def _read(item: Any) -> tuple[str, PublicKey] | None:
         log.warning("a key of the key set is left out: %s", type(error).__name__)
         return None
     return (algorithm, key) if isinstance(key, (RSAPublicKey, Ed25519PublicKey)) else None
+
+
+def _algorithm_of(item: dict[str, Any]) -> str | None:
+    """What a key of this type is used for here, unless it says that it is for something else."""
+    kind, curve, named = item.get("kty"), item.get("crv"), item.get("alg")
+    if kind == "RSA" and named in (None, "RS256"):
+        return "RS256"
+    if kind == "OKP" and curve == "Ed25519" and named in (None, "EdDSA", "Ed25519"):
+        return "EdDSA"
+    return None
 
 
 def _check_size(key: RSAPublicKey) -> None:
