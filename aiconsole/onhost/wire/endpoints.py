@@ -19,3 +19,6 @@ MODEL_SCOPE = "model:"
 
 EVERY_ENDPOINT = "all"
 """Word in a token's `scope` that stands for every endpoint."""
+
+MAX_LABEL_CHARS = 256
+"""Of the name that a key has in logs."""

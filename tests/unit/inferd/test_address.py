@@ -112,7 +112,7 @@ def test_of_this_machine(peer: str) -> None:
         assert not is_of_this_machine(_scope(peer, (name, "127.0.0.1"), server=here))
 
 
-@pytest.mark.parametrize("peer", ["", "10.0.0.6", "128.0.0.1", "localhost"])
+@pytest.mark.parametrize("peer", ["", "10.0.0.6", "::ffff:10.0.0.1", "128.0.0.1", "localhost"])
 def test_of_another_machine(peer: str) -> None:
     assert not is_of_this_machine(_scope(peer, server=("10.0.0.5", 8000)))
     assert not is_of_this_machine(_scope(peer, server=None))

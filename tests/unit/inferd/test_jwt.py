@@ -190,21 +190,23 @@ async def test_claims_that_do_not_do(place: Path, changed: dict[str, Any], code:
 
 async def test_audience_and_issuer(place: Path) -> None:
     tokens = _tokens(place, "HS256", audience="inferd", issuer="https://id.example.com")
-    good = {"aud": "inferd", "iss": "https://id.example.com"}
+    good: dict[str, Any] = {"aud": "inferd", "iss": "https://id.example.com"}
     await tokens.check(HMAC.token(**good))
     await tokens.check(HMAC.token(**{**good, "aud": ["other", "inferd"]}))
-    for changed in (
+    wrong: tuple[dict[str, Any], ...] = (
         {"aud": "other"}, {"aud": None}, {"aud": []}, {"aud": ["inferd2"]}, {"aud": 3},
         {"iss": "https://id.example.com/"}, {"iss": None}, {"iss": "https://id.example.com.evil"},
         {"iss": "https://id.example"},
-    ):  # fmt: skip
+    )  # fmt: skip
+    for changed in wrong:
         text = by_hand({"alg": "HS256"}, claims(**{**good, **changed}), SECRET)
         assert await _code(tokens, text) == "invalid_token"
 
 
 async def test_leeway(place: Path) -> None:
     now = int(time.time())
-    for changed in ({"exp": now - 20}, {"nbf": now + 20}, {"iat": now + 20}):
+    wrong: tuple[dict[str, Any], ...] = ({"exp": now - 20}, {"nbf": now + 20}, {"iat": now + 20})
+    for changed in wrong:
         text = HMAC.token(**changed)
         await _tokens(place, "HS256", leeway_s=300.0).check(text)
         assert await _code(_tokens(place, "HS256", leeway_s=0.0), text)
@@ -224,17 +226,22 @@ async def test_a_token_that_was_checked_still_expires(
     tokens = _tokens(place, "HS256", leeway_s=5.0)
     text, now = HMAC.token(exp=int(time.time()) + 100), time.time()
     await tokens.check(text)
-    monkeypatch.setattr(tokens_module.time, "time", lambda: now + 104)
+    monkeypatch.setattr(time, "time", lambda: now + 104)
     await tokens.check(text)
-    monkeypatch.setattr(tokens_module.time, "time", lambda: now + 106)
+    monkeypatch.setattr(time, "time", lambda: now + 106)
     assert await _code(tokens, text) == "expired_token"
     assert not tokens._checked
 
 
 async def test_a_token_is_checked_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens, asked = _tokens(place, "RS256"), []
+    tokens, asked = _tokens(place, "RS256"), list[str]()
     look = tokens._look_into
-    monkeypatch.setattr(tokens, "_look_into", lambda text: (asked.append(text), look(text))[1])
+
+    def watched(text: str) -> Any:
+        asked.append(text)
+        return look(text)
+
+    monkeypatch.setattr(tokens, "_look_into", watched)
     text = RSA.token()
     for _ in range(100):
         await tokens.check(text)
@@ -335,7 +342,7 @@ def test_what_is_no_public_key() -> None:
 
 def test_settings_that_cannot_be_meant(place: Path) -> None:
     pem = str(place / "key.pem")
-    for wrong in (
+    cases: tuple[dict[str, Any], ...] = (
         {"algorithms": []}, {"algorithms": ["none"]}, {"algorithms": ["RS512"], "key_file": pem},
         {"algorithms": ["HS256"]}, {"algorithms": ["RS256"]}, {"algorithms": ["EdDSA"]},
         {"algorithms": ["RS256"], "key_file": pem, "secret": "jwt"},
@@ -344,20 +351,22 @@ def test_settings_that_cannot_be_meant(place: Path) -> None:
         {"algorithms": ["RS256"], "jwks_url": "http://id.example.com/keys"},
         {"algorithms": ["RS256"], "jwks_url": "http://127.0.0.1.example.com/keys"},
         {"algorithms": ["RS256"], "jwks_url": "ftp://id.example.com/keys"},
-    ):  # fmt: skip
+    )  # fmt: skip
+    for wrong in cases:
         with pytest.raises(ValidationError):
-            JwtSettings(**wrong)  # type: ignore[arg-type]
+            JwtSettings(**wrong)
     for url in ("https://id.example.com/k", "http://127.0.0.1:1/k", "http://[::1]:1/k"):
         JwtSettings(algorithms=["RS256"], jwks_url=url)
 
 
 def test_keys_that_cannot_be_used(place: Path) -> None:
-    for algorithms, more, told in (
+    cases: tuple[tuple[list[str], dict[str, Any], str], ...] = (
         (["RS256"], {"key_file": str(place / "none")}, "No such file"),
         (["RS256"], {"key_file": str(place / "jwt")}, "no public key"),
         (["EdDSA"], {}, "no key for EdDSA"),
         (["RS256"], {"jwks_file": str(place / "key.pem")}, "no JSON"),
-    ):
+    )
+    for algorithms, more, told in cases:
         with pytest.raises(StartError, match=told) as refused:
             _tokens(place, *algorithms, **more)
         assert refused.value.permanent

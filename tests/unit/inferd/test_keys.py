@@ -19,7 +19,7 @@ from aiconsole.onhost.inferd.errors import ApiError
 KEY = "ak-one-" + "x" * 43
 
 
-def _item(key: str = KEY, **more: object) -> dict[str, object]:
+def _item(key: str = KEY, **more: Any) -> dict[str, object]:
     digest = hashlib.sha256(key.encode()).hexdigest()
     return {"id": "one", "label": "shop", "sha256": digest, "created_unix_s": 1, **more}
 
@@ -88,12 +88,12 @@ OTHER = "ak-two-" + "z" * 43
         {"expires_unix_s": None}, {"not_before_unix_s": -1}, {"requests_per_minute": "60"},
         {"requests_per_minute": -1}, {"tokens_per_minute": 1.5}, {"tokens_per_day": True},
         {"disabled": "no"}, {"disabled": 0}, {"disabled": None}, {"id": "jwt:x"}, {"id": ""},
-        {"label": "a\x1b[2J"}, {"label": "x" * 129}, {"sha256": "A" * 64},
+        {"label": "a\x1b[2J"}, {"label": "x" * 257}, {"sha256": "A" * 64},
     ],
     ids=repr,
 )  # fmt: skip
 def test_an_entry_that_is_not_understood_is_refused_alone(
-    tmp_path: Path, more: dict[str, object], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, more: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = _write(tmp_path / "keys.json", _item(**more), _item(OTHER, id="two"))
     keys = KeyFile(path)
@@ -139,7 +139,7 @@ def test_fields_become_the_grant(tmp_path: Path) -> None:
         ({"disabled": True}, "disabled_api_key"),
     ],
 )
-def test_a_key_that_is_not_in_force(tmp_path: Path, more: dict[str, object], code: str) -> None:
+def test_a_key_that_is_not_in_force(tmp_path: Path, more: dict[str, Any], code: str) -> None:
     keys = KeyFile(_write(tmp_path / "keys.json", _item(**more)))
     assert _code(keys, KEY) == code
     assert _code(keys, KEY[:-1]) == "invalid_api_key"

@@ -13,11 +13,10 @@ from typing import Any
 
 from aiconsole.onhost.inferd.access.address import Networks
 from aiconsole.onhost.inferd.access.grant import Grant
-from aiconsole.onhost.wire.endpoints import ENDPOINTS
+from aiconsole.onhost.wire.endpoints import ENDPOINTS, MAX_LABEL_CHARS
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MAX_LABEL_CHARS = 128
 _MAX_ITEMS = 1000
 _MAX_NUMBER = 2**53
 
@@ -95,8 +94,8 @@ def _id(value: Any) -> str:
 
 
 def _label(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _MAX_LABEL_CHARS or not value.isprintable():
-        raise ValueError(f"must be a text of at most {_MAX_LABEL_CHARS} characters")
+    if not isinstance(value, str) or len(value) > MAX_LABEL_CHARS or not value.isprintable():
+        raise ValueError(f"must be a text of at most {MAX_LABEL_CHARS} characters")
     return value
 
 
