@@ -54,6 +54,9 @@ COMMANDS: dict[str, Entry] = {
         "List the releases on a host: what it serves, and what it can go back to.",
     ),
     "runs": Entry("aiconsole.cli.runs:app", "What was done to a host: list, attach, cancel."),
+    "token": Entry(
+        "aiconsole.cli.token:token", "Make a signed token (JWT) for clients of a service."
+    ),
     "forward": Entry(
         "aiconsole.cli.forward:forward", "Bring a host's service to a local port, until Ctrl-C."
     ),

@@ -21,6 +21,7 @@ from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.sockets import admin_socket, is_open_to_all
 from aiconsole.onhost.inferd.start_error import StartError
 from aiconsole.onhost.inferd.tally import DaemonState, Tally
+from aiconsole.onhost.inferd.tls import certificate
 from aiconsole.onhost.inferd.verify import Verification
 
 log = logging.getLogger("inferd")
@@ -58,12 +59,15 @@ class Daemon:
         )
         self._verification = Verification(settings.model, self._verified)
         self._verifying: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._gateway = Gateway(
             settings, self._engine, self._tally, open_to_all=is_open_to_all(place.public)
         )
+        self._certificate = certificate(settings.tls, self._gateway.metrics)
         self._public = Listener(
             public_app(self._gateway), place.public,
             read_s=settings.limits.read_timeout_s, write_s=settings.limits.write_timeout_s,
+            tls=self._certificate.context if self._certificate else None,
         )  # fmt: skip
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -114,10 +118,13 @@ class Daemon:
         loading.result()
         self._gateway.resize()
         self._gateway.meter.days.open(self._place.run_dir)
+        self._gateway.door.open()
         await self._public.open()
         self._tally.load_s = time.monotonic() - began
         self._set_state("ready")
         self._verifying = asyncio.create_task(self._verification.run())
+        if self._certificate is not None:
+            self._watching = asyncio.create_task(self._certificate.watch())
         self._notifier.ready(f"serving {self._settings.model.name}")
         log.info("ready after %.2f s: %s on %s", self._tally.load_s, self._settings.model.name,
                  self._place.public.getsockname())  # fmt: skip
@@ -139,12 +146,14 @@ class Daemon:
         await self._public.close()
 
     async def _end(self, admin: Listener) -> None:
-        if self._verifying is not None:
-            self._verifying.cancel()
+        for task in (self._verifying, self._watching):
+            if task is not None:
+                task.cancel()
         await self._public.stop_accepting()
         await self._engine.stop(_ENGINE_GRACE_S)
         if self._tally.state != "failed":
             self._set_state("stopped")
+        await self._gateway.door.close()
         await self._gateway.audit.close()
         await self._gateway.meter.days.close()
         try:

@@ -25,7 +25,7 @@ class Exchange:
     method: str
     path: str
     client: str
-    """Address of the peer; empty on the admin socket."""
+    """Address of who asks, behind trusted proxies; empty on the admin socket."""
     trusted: bool
     """Whether it came by the admin socket."""
     began: float = field(default_factory=time.perf_counter)
@@ -64,8 +64,10 @@ class Exchange:
         request_id = given.decode("ascii") if known else uuid.uuid4().hex
         client = scope.get("client")
         exchange = cls(
-            request_id, scope["method"], scope["path"], client[0] if client else "", trusted
-        )
+            # A WebSocket begins as a GET, and its scope does not say so.
+            request_id, scope.get("method", "GET"), scope["path"],
+            client[0] if client else "", trusted,
+        )  # fmt: skip
         scope[_KEY] = exchange
         return exchange
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from starlette.exceptions import HTTPException
 
-from aiconsole.onhost.inferd.access.grant import Grant
+from aiconsole.onhost.inferd.access.door import rejection_of
 from aiconsole.onhost.inferd.body import ClientGoneError
 from aiconsole.onhost.inferd.errors import ApiError
-from aiconsole.onhost.inferd.exchange import Exchange, Scope, header
+from aiconsole.onhost.inferd.exchange import Exchange, Scope
 from aiconsole.onhost.inferd.gateway import Gateway
 
 log = logging.getLogger("inferd.gate")
@@ -21,8 +20,9 @@ Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_OPEN_PATHS = frozenset({"/health", "/ready"})
-_PROXY_HEADERS = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
+_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
+_POLICY = 1008
+"""Close code of a WebSocket for what a rule forbids."""
 _CLIENT_GONE = 499
 
 
@@ -40,7 +40,7 @@ class Gate:
         mark = (b"x-request-id", exchange.request_id.encode())
 
         async def marked(message: Any) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _STARTS:
                 exchange.code = message["status"]
                 headers = [*message["headers"], mark, *exchange.headers]
                 message = {**message, "headers": headers}
@@ -50,83 +50,69 @@ class Gate:
         # Starlette's router raises its 404 and 405 only within an application.
         scope["app"] = self._app
         try:
-            self._check_key(scope, exchange)
+            await self._let_in(scope, exchange)
             self._gateway.meter.admit(exchange)
             await self._app(scope, receive, marked)
         except ApiError as error:
-            await refuse(marked, exchange, error)
+            if reason := rejection_of(error):
+                self._gateway.metrics.rejected.labels(reason).inc()
+            await refuse(marked, exchange, error, scope)
         except HTTPException as error:
-            await refuse(marked, exchange, _translated(error, scope))
+            await refuse(marked, exchange, _translated(error, scope), scope)
         except ClientGoneError:
             exchange.code, exchange.reason = _CLIENT_GONE, "client-gone"
         except (
             Exception
         ):  # the edge: a fault of ours is logged and answered, and ends no other request
             log.exception("request %s failed", exchange.request_id)
-            await self._apologise(marked, exchange)
+            await self._apologise(marked, exchange, scope)
         finally:
             exchange.code = exchange.code or _CLIENT_GONE
             self._gateway.finish(exchange)
 
-    def _check_key(self, scope: Scope, exchange: Exchange) -> None:
-        if self._trusted or not self._needs_key(scope, exchange.client):
-            return
-        try:
-            key = self._gateway.keys.check(header(scope, b"authorization").decode("latin-1"))
-        except ApiError:
-            self._gateway.metrics.rejected.labels("auth").inc()
-            raise
-        exchange.grant = Grant(name=key.label, tenant=key.id)
+    async def _let_in(self, scope: Scope, exchange: Exchange) -> None:
+        """Every rule that looks at who asks and not at what; the admin socket's lock is its mode.
 
-    def _needs_key(self, scope: Scope, client: str) -> bool:
-        path = scope["path"]
-        if path in _OPEN_PATHS:
-            return False
-        if path == "/metrics" and _is_loopback(client) and not _is_forwarded(scope):
-            return False
-        return self._gateway.keys_required or path == "/metrics"
+        Raises:
+            ApiError: The request ends here.
+        """
+        if not self._trusted:
+            await self._gateway.door.admit(scope, exchange)
 
-    async def _apologise(self, send: Send, exchange: Exchange) -> None:
+    async def _apologise(self, send: Send, exchange: Exchange, scope: Scope) -> None:
         if exchange.code:
             exchange.cut = True  # an answer had begun; the server closes the connection
             return
         error = ApiError(
             500, "The server failed; the log has the reason.", kind="server_error", code="internal"
         )
-        await refuse(send, exchange, error)
+        await refuse(send, exchange, error, scope)
 
 
-async def refuse(send: Send, exchange: Exchange, error: ApiError) -> None:
-    """Answer with an error."""
+async def refuse(send: Send, exchange: Exchange, error: ApiError, scope: Scope) -> None:
+    """Answer with an error; a WebSocket gets it as the answer to its handshake."""
     exchange.reason = error.code
+    kind = "http"
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            exchange.code = error.status
+            await send({"type": "websocket.close", "code": _POLICY, "reason": error.code})
+            return
+        kind = "websocket.http"
     body = error.as_json()
     length = (b"content-length", str(len(body)).encode())
     start = {
-        "type": "http.response.start",
+        "type": f"{kind}.response.start",
         "status": error.status,
         "headers": [*error.headers(), length],
     }
     await send(start)
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
 
 
 def _translated(error: HTTPException, scope: Scope) -> ApiError:
     """The router's own refusals, in the shape of all others."""
-    method, path = scope["method"], scope["path"][:200]
+    method, path = scope.get("method", "GET"), scope["path"][:200]
     if error.status_code == 405:
         return ApiError(405, f"{method} is not allowed on {path}.", code="method_not_allowed")
     return ApiError(404, f"There is no {method} {path} here.", code="not_found")
-
-
-def _is_forwarded(scope: Scope) -> bool:
-    """Whether it came through a proxy on this machine: then the peer says nothing of who asks."""
-    return any(name in _PROXY_HEADERS for name, _ in scope["headers"])
-
-
-def _is_loopback(client: str) -> bool:
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

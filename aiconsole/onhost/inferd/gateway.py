@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
 from aiconsole import __version__
 from aiconsole.onhost.inferd import cpu
-from aiconsole.onhost.inferd.access.keys import KeyFile
+from aiconsole.onhost.inferd.access.door import Door
 from aiconsole.onhost.inferd.audit.log import Audit
+from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.protocol import Engine, EngineState
 from aiconsole.onhost.inferd.exchange import Exchange
 from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
@@ -43,9 +43,7 @@ class Gateway:
         self.engine = engine
         self.tally = tally
         self.models = Served(settings.model.name, settings.model.aliases)
-        self.keys_required = settings.auth.required or open_to_all
-        keys_file = settings.auth.keys_file
-        self.keys = KeyFile(Path(keys_file) if keys_file else None)
+        self.door = Door(settings.auth, Credentials.of_unit(), open_to_all=open_to_all)
         self.metrics = Metrics()
         self.audit = Audit.stdout(self.metrics.audit_dropped.inc)
         self.admission = Admission(settings.limits.running or 1, settings.limits.queue)
@@ -97,7 +95,7 @@ class Gateway:
             if exchange.route not in _PROBES:
                 self._count(exchange)
         self._measure(exchange)
-        if exchange.route not in _PROBES or exchange.code == 401:
+        if exchange.route not in _PROBES or exchange.code in (401, 403):
             self.audit.write(exchange)
 
     def _count(self, exchange: Exchange) -> None:
@@ -134,6 +132,9 @@ class Gateway:
               lambda: cpu.resident_bytes(self.engine.status().pid))  # fmt: skip
         gauge("inferd_resident_bytes", "Memory of the gateway's process.",
               lambda: cpu.resident_bytes(os.getpid()))  # fmt: skip
+        gauge("inferd_keys", "Client keys that are known.", lambda: self.door.keys.count)
+        gauge("inferd_keys_refused", "Entries of the keys file that are not understood.",
+              lambda: self.door.keys.refused)  # fmt: skip
         for state in get_args(EngineState):
             here = partial(self._engine_is, state)
             self.metrics.engine_state.labels(state).set_function(here)

@@ -12,10 +12,12 @@ import asyncio
 import fcntl
 import logging
 import socket
+import ssl
 import termios
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, cast
+from weakref import WeakSet
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -38,6 +40,8 @@ _PIPELINED = 100
 _LATE_S = 1.0
 _POLL_S = 0.02
 _LAST_ANSWERS_S = 2.0
+_GREETING_S = 5.0
+"""How long an end waits for a handshake that has begun; who needs longer may ask elsewhere."""
 
 
 _NOT_HTTP = ApiError(400, "This is not a valid HTTP request.", code="invalid_http")
@@ -60,6 +64,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._limits = cast("_State", self.server_state)
+        self._made = False
         self._reading = False
         self._in_head = False
         self._fresh = False
@@ -71,6 +76,11 @@ class Connection(HttpToolsProtocol):
         self.idle_since = self.loop.time()
 
     @property
+    def greeting(self) -> bool:
+        """Accepted, and its TLS handshake is under way."""
+        return not self._made and self.loop.time() - self.idle_since < _GREETING_S
+
+    @property
     def idle(self) -> bool:
         """No answer under way, and not a byte of a request has arrived."""
         busy = self.cycle is not None and not self.cycle.response_complete
@@ -78,6 +88,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client that connects and says nothing is not kept for ever."""
+        self._made, self.idle_since = True, self.loop.time()
         super().connection_made(Together(transport))  # type: ignore[arg-type]
         self._expect_request()
 
@@ -142,7 +153,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The connection is idle again."""
-        self.idle_since = self.loop.time()
+        self._made, self.idle_since = True, self.loop.time()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
@@ -227,6 +238,7 @@ class Listener:
         *,
         read_s: float = _USUAL_S,
         write_s: float = _USUAL_S,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Prepare; nothing is accepted yet.
 
@@ -235,8 +247,11 @@ class Listener:
             sock: Bound, and perhaps shared.
             read_s: How long a request may take to arrive.
             write_s: How long a client may take nothing of its answer.
+            tls: What to show to clients; None speaks plainly.
         """
         self._sock = sock
+        self._tls = tls
+        self._greeting: WeakSet[Connection] = WeakSet()
         self._state = _State()
         self._state.read_s, self._state.write_s = read_s, write_s
         self._config = uvicorn.Config(
@@ -260,7 +275,16 @@ class Listener:
         loop = asyncio.get_running_loop()
         self._sock.setblocking(False)
         # asyncio would set the backlog of the shared socket back to 100 for both slots.
-        self._server = await loop.create_server(self._connection, sock=self._sock, backlog=BACKLOG)
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {
+                "ssl": self._tls,
+                "ssl_handshake_timeout": self._state.read_s,
+                "ssl_shutdown_timeout": min(self._state.write_s, _LAST_ANSWERS_S),
+            }
+        self._server = await loop.create_server(
+            self._connection, sock=self._sock, backlog=BACKLOG, **tls
+        )
         self._clock = asyncio.create_task(self._keep_date())
 
     async def stop_accepting(self) -> None:
@@ -278,7 +302,7 @@ class Listener:
         """Wait until every connection has ended; False if `deadline` or `hurry` came first."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while connections := self._connections():
+        while (connections := self._connections()) or self._greets():
             now = loop.time()
             if now >= deadline or hurry.is_set():
                 return False
@@ -305,7 +329,18 @@ class Listener:
             self._clock.cancel()
 
     def _connection(self) -> Connection:
-        return Connection(self._config, self._state, {})
+        connection = Connection(self._config, self._state, {})
+        if self._tls is not None:
+            self._greeting.add(connection)
+        return connection
+
+    def _greets(self) -> bool:
+        """Whether a client that was accepted is still at its handshake."""
+        for connection in list(self._greeting):
+            if connection.greeting:
+                return True
+            self._greeting.discard(connection)
+        return False
 
     def _connections(self) -> list[Connection]:
         return [c for c in self._state.connections if isinstance(c, Connection)]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from aiconsole.onhost.inferd.gate import _is_loopback
 from aiconsole.onhost.inferd.sockets import admin_socket, handed_over, is_open_to_all, listen_on
 from aiconsole.onhost.inferd.start_error import StartError
 
@@ -26,15 +25,6 @@ def test_is_open_to_all(address: str, open_to_all: bool) -> None:
 def test_not_an_address(address: str) -> None:
     with pytest.raises(StartError, match="cannot be used"):
         listen_on(address)
-
-
-def test_loopback_peers() -> None:
-    assert _is_loopback("127.0.0.1")
-    assert _is_loopback("::1")
-    assert _is_loopback("::ffff:127.0.0.1")
-    assert not _is_loopback("10.0.0.1")
-    assert not _is_loopback("::ffff:10.0.0.1")
-    assert not _is_loopback("")
 
 
 def test_admin_socket_is_private_and_replaces_a_left_over_one(tmp_path: Path) -> None:

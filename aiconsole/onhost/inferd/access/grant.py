@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from aiconsole.onhost.inferd.access.endpoint import UNSCOPED
+from aiconsole.onhost.inferd.errors import ApiError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,29 @@ class Grant:
     """Prompt and answer; 0 is no limit, None takes the settings' own."""
     tokens_per_day: int = 0
     """0 is no limit."""
+
+    def check_endpoint(self, endpoint: str) -> None:
+        """Refuse what it may not use.
+
+        Raises:
+            ApiError: 403, with what it may use.
+        """
+        if self.endpoints is None or endpoint in self.endpoints or endpoint in UNSCOPED:
+            return
+        allowed = ", ".join(sorted(self.endpoints)) or "nothing"
+        raise forbidden(
+            f"Who asks here may not use this endpoint, only: {allowed}.",
+            code="endpoint_not_allowed",
+        )
+
+    def visible(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of these models that it may ask for."""
+        return tuple(n for n in names if self.models is None or n in self.models)
+
+
+def forbidden(message: str, *, code: str) -> ApiError:
+    """Known, and still not allowed."""
+    return ApiError(403, message, kind="permission_error", code=code)
 
 
 NOBODY = Grant()

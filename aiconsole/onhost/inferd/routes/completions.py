@@ -30,7 +30,8 @@ class Completions:
         exchange.route = _ROUTES[self._kind]
         gateway = self._gateway
         given, size_bytes = await body.read(scope, receive, gateway.settings.limits.body_bytes)
-        ask = asking.parse(self._kind, given, gateway.models, gateway.engine.context_tokens)
+        models = gateway.models.seen_by(exchange.grant)
+        ask = asking.parse(self._kind, given, models, gateway.engine.context_tokens)
         ask = replace(ask, size_bytes=size_bytes)
         exchange.model, exchange.stream = gateway.models.name, ask.stream
         delivery = Streamed(send, ask) if ask.stream else Whole(send, ask)

@@ -21,16 +21,18 @@ class Models:
         self._created = int(time.time())
 
     async def index(self, request: Request) -> Response:
-        """The model, under each of its names."""
-        exchanges.of(request.scope).route = "models"
-        names = self._gateway.models.names
+        """The model, under each of the names that this client may use."""
+        exchange = exchanges.of(request.scope)
+        exchange.route = "models"
+        names = self._gateway.models.seen_by(exchange.grant).names
         return JsonAnswer({"object": "list", "data": [self._model(n) for n in names]})
 
     async def one(self, request: Request) -> Response:
         """One by its name."""
-        exchanges.of(request.scope).route = "models"
+        exchange = exchanges.of(request.scope)
+        exchange.route = "models"
         name = request.path_params["name"]
-        self._gateway.models.check(name)
+        self._gateway.models.seen_by(exchange.grant).check(name)
         return JsonAnswer(self._model(name))
 
     def _model(self, name: str) -> dict[str, Any]:
