@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aiconsole.onhost.inferd.engine.protocol import Ask, Kind
+from aiconsole.onhost.inferd.engine.protocol import Ask, Kind, Wish
 from aiconsole.onhost.inferd.errors import bad_request
 from aiconsole.onhost.inferd.served import Served
 
@@ -95,7 +95,14 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
         body[name] = value
     body["max_tokens"] = _max_tokens(given, context_tokens)
     stream, include_usage = _streaming(given)
-    return Ask(kind, body, stream, include_usage, body.get("n", 1))
+    return Ask(kind, body, stream, include_usage, body.get("n", 1), cache=_cache(given))
+
+
+def _cache(given: dict[str, Any]) -> Wish:
+    value = given.get("cache")
+    if not isinstance(value, (bool, type(None))):
+        raise bad_request("`cache` must be true or false.", param="cache")
+    return "" if value is None else "use" if value else "no-store"
 
 
 def _max_tokens(given: dict[str, Any], context_tokens: int) -> int:

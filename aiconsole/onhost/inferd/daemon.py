@@ -143,6 +143,7 @@ class Daemon:
         await self._engine.stop(_ENGINE_GRACE_S)
         if self._tally.state != "failed":
             self._set_state("stopped")
+        await self._gateway.cache.close()
         await self._gateway.audit.close()
         try:
             self._tally.write(self._place.run_dir / "tally.json")

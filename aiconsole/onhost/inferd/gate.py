@@ -21,6 +21,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_METRICS = frozenset({"/metrics", "/metrics/engine"})
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _PROXY_HEADERS = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
 _CLIENT_GONE = 499
@@ -81,9 +82,9 @@ class Gate:
         path = scope["path"]
         if path in _OPEN_PATHS:
             return False
-        if path == "/metrics" and _is_loopback(client) and not _is_forwarded(scope):
+        if path in _METRICS and _is_loopback(client) and not _is_forwarded(scope):
             return False
-        return self._gateway.keys_required or path == "/metrics"
+        return self._gateway.keys_required or path in _METRICS
 
     async def _apologise(self, send: Send, exchange: Exchange) -> None:
         if exchange.code:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -11,17 +12,22 @@ from aiconsole import __version__
 from aiconsole.onhost.inferd import cpu
 from aiconsole.onhost.inferd.access.keys import KeyFile
 from aiconsole.onhost.inferd.audit.log import Audit
+from aiconsole.onhost.inferd.cache.cache import Cache
+from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.protocol import Engine, EngineState
 from aiconsole.onhost.inferd.exchange import Exchange
 from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
 from aiconsole.onhost.inferd.limits.admission import Admission
 from aiconsole.onhost.inferd.metrics import Metrics
+from aiconsole.onhost.inferd.series.certificate import Expiry
+from aiconsole.onhost.inferd.series.vllm import VllmNames
 from aiconsole.onhost.inferd.served import Served
 from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.tally import Tally
 
 _PROBES = frozenset({"health", "ready", "metrics", "admin"})
 _SPARE_PLACES = 2
+_GIVEN_AGAIN = frozenset({"hit", "joined"})
 
 
 class Gateway:
@@ -46,7 +52,10 @@ class Gateway:
         keys_file = settings.auth.keys_file
         self.keys = KeyFile(Path(keys_file) if keys_file else None)
         self.metrics = Metrics()
-        self.audit = Audit.stdout(self.metrics.audit_dropped.inc)
+        self.audit = Audit(settings.audit, tally.release_id, self.metrics.audit_dropped.inc)
+        model = settings.model
+        origin = model.sha256 or f"{model.name}@{tally.release_id}"
+        self.cache = Cache(settings.cache, origin, Credentials.of_unit())
         self.admission = Admission(settings.limits.running or 1, settings.limits.queue)
         self.lifelines: set[Lifeline] = set()
         self.version = __version__
@@ -112,6 +121,13 @@ class Gateway:
             exchange.route, exchange.model, exchange.code, exchange.finish_reason
         ).inc()
         metrics.duration_s.labels(exchange.route).observe(exchange.elapsed_s)
+        if exchange.cache:
+            metrics.cache.labels(exchange.cache).inc()
+        if exchange.cache in _GIVEN_AGAIN:
+            # Not the engine's work: in its series they would make it look faster than it is.
+            metrics.cached_tokens.labels("prompt").inc(exchange.prompt_tokens)
+            metrics.cached_tokens.labels("completion").inc(exchange.completion_tokens)
+            return
         if exchange.ttft_s:
             metrics.ttft_s.observe(exchange.ttft_s)
         if exchange.model:
@@ -126,12 +142,25 @@ class Gateway:
         gauge("inferd_requests_waiting", "Requests in the queue.", lambda: self.admission.waiting)
         gauge("inferd_ready", "1 while requests are welcome.", lambda: not self.not_ready())
         gauge("inferd_draining", "1 while the daemon is ending.", lambda: self.draining)
-        gauge("inferd_engine_restarts_total", "Times that the engine was started again.",
-              lambda: self.engine.status().restarts)  # fmt: skip
+        self.metrics.counter(
+            "inferd_engine_restarts", "Times that the engine was started again.",
+            lambda: self.engine.status().restarts,
+        )  # fmt: skip
         gauge("inferd_engine_resident_bytes", "Memory of the engine's process.",
               lambda: cpu.resident_bytes(self.engine.status().pid))  # fmt: skip
         gauge("inferd_resident_bytes", "Memory of the gateway's process.",
               lambda: cpu.resident_bytes(os.getpid()))  # fmt: skip
+        self.metrics.build_info.labels(
+            self.version, platform.python_version(), self.settings.engine.kind
+        ).set(1)
+        if self.cache.enabled:
+            gauge("inferd_cache_up", "1 while kept answers can be had.", lambda: self.cache.up)
+        if self.settings.tls is not None:
+            ends = Expiry(Path(self.settings.tls.certificate_file)).unix_s
+            gauge("inferd_tls_certificate_expiry_timestamp_seconds",
+                  "When the certificate ends.", ends)  # fmt: skip
+        if "vllm" in self.settings.metrics.compat:
+            self.metrics.vllm = VllmNames(model.name)
         for state in get_args(EngineState):
             here = partial(self._engine_is, state)
             self.metrics.engine_state.labels(state).set_function(here)
