@@ -71,6 +71,10 @@ _CHAT_ONLY: dict[str, Callable[[Any], str]] = {
     "parallel_tool_calls": _is(bool, "true or false"),
     "chat_template_kwargs": _is(dict, "an object"),
 }
+_CHECKS: dict[Kind, dict[str, Callable[[Any], str]]] = {
+    "chat": {**_PASSED_ON, **_CHAT_ONLY},
+    "text": _PASSED_ON,
+}
 
 
 def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int) -> Ask:
@@ -85,8 +89,7 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
         body["messages"] = _messages(given)
     else:
         body["prompt"] = _prompt(given)
-    checks = {**_PASSED_ON, **_CHAT_ONLY} if kind == "chat" else _PASSED_ON
-    for name, check in checks.items():
+    for name, check in _CHECKS[kind].items():
         value = given.get(name)
         if value is None:
             continue

@@ -20,6 +20,7 @@ from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
 from aiconsole.onhost.inferd.limits.admission import Admission
 from aiconsole.onhost.inferd.metrics import Metrics
 from aiconsole.onhost.inferd.series.certificate import Expiry
+from aiconsole.onhost.inferd.series.measure import Measure
 from aiconsole.onhost.inferd.series.vllm import VllmNames
 from aiconsole.onhost.inferd.served import Served
 from aiconsole.onhost.inferd.settings import Settings
@@ -27,7 +28,6 @@ from aiconsole.onhost.inferd.tally import Tally
 
 _PROBES = frozenset({"health", "ready", "metrics", "admin"})
 _SPARE_PLACES = 2
-_GIVEN_AGAIN = frozenset({"hit", "joined"})
 
 
 class Gateway:
@@ -52,6 +52,7 @@ class Gateway:
         keys_file = settings.auth.keys_file
         self.keys = KeyFile(Path(keys_file) if keys_file else None)
         self.metrics = Metrics()
+        self.measure = Measure(self.metrics)
         self.audit = Audit(settings.audit, tally.release_id, self.metrics.audit_dropped.inc)
         model = settings.model
         origin = model.sha256 or f"{model.name}@{tally.release_id}"
@@ -103,7 +104,7 @@ class Gateway:
             self.tally.in_flight -= 1
             if exchange.route not in _PROBES:
                 self._count(exchange)
-        self._measure(exchange)
+        self.measure.count(exchange)
         if exchange.route not in _PROBES or exchange.code == 401:
             self.audit.write(exchange)
 
@@ -114,26 +115,6 @@ class Gateway:
         if exchange.failed:
             self.tally.failed += 1
             self.metrics.failed.inc()
-
-    def _measure(self, exchange: Exchange) -> None:
-        metrics = self.metrics
-        metrics.requests.labels(
-            exchange.route, exchange.model, exchange.code, exchange.finish_reason
-        ).inc()
-        metrics.duration_s.labels(exchange.route).observe(exchange.elapsed_s)
-        if exchange.cache:
-            metrics.cache.labels(exchange.cache).inc()
-        if exchange.cache in _GIVEN_AGAIN:
-            # Not the engine's work: in its series they would make it look faster than it is.
-            metrics.cached_tokens.labels("prompt").inc(exchange.prompt_tokens)
-            metrics.cached_tokens.labels("completion").inc(exchange.completion_tokens)
-            return
-        if exchange.ttft_s:
-            metrics.ttft_s.observe(exchange.ttft_s)
-        if exchange.model:
-            metrics.queue_s.observe(exchange.queue_s)
-            metrics.prompt_tokens.labels(exchange.model).inc(exchange.prompt_tokens)
-            metrics.completion_tokens.labels(exchange.model).inc(exchange.completion_tokens)
 
     def _publish(self) -> None:
         model, gauge = self.settings.model, self.metrics.gauge

@@ -36,6 +36,7 @@ class Serving:
         self._exchange = exchange
         self._delivery = delivery
         self._line = Lifeline()
+        self._watcher: asyncio.Task[None] | None = None
         self._counter = Counter(ask, exchange.began)
         prompt = ask.body.get("messages") or ask.body.get("prompt")
         note_prompt(exchange, prompt, gateway.audit.wants)
@@ -50,7 +51,8 @@ class Serving:
             ApiError: It ended before anything went out; the caller answers with it.
         """
         line, lifelines = self._line, self._gateway.lifelines
-        watcher = asyncio.get_running_loop().create_task(_watch(receive, line))
+        # What is answered within this turn of the loop, from the cache, needs no watcher.
+        start = asyncio.get_running_loop().call_soon(self._watch, receive)
         lifelines.add(line)
         try:
             await self._answer()
@@ -66,9 +68,14 @@ class Serving:
         finally:
             line.close()
             lifelines.discard(line)
-            watcher.cancel()
+            start.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
             self._delivery.close()
             self._note()
+
+    def _watch(self, receive: Receive) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(_watch(receive, self._line))
 
     async def _answer(self) -> None:
         """From the cache, or from the queue to the last token."""
