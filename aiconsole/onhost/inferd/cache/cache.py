@@ -89,6 +89,7 @@ class Cache:
         if flight is None:
             await self._lead(Flight(self._flights, key), key, ask, exchange, replay, compute)
             return
+        there = flight.landed  # and only on its way into the store
         turn = await flight.join()
         if turn == "lead":
             await self._lead(flight, key, ask, exchange, replay, compute)
@@ -96,7 +97,7 @@ class Cache:
             _mark(exchange, "miss")
             await compute(None)
         else:
-            _mark(exchange, "joined")
+            _mark(exchange, "hit" if there else "joined")
             await replay(turn)
 
     async def _lead(

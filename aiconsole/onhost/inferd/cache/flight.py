@@ -74,6 +74,11 @@ class Flight:
         if self._flights.get(self._key) is self:
             del self._flights[self._key]
 
+    @property
+    def landed(self) -> bool:
+        """Whether the answer is there."""
+        return isinstance(self._turn, Entry)
+
     def hold(self) -> None:
         """The one who computes waits for their own client."""
         self._held_since = time.monotonic()
