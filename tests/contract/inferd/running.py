@@ -149,6 +149,7 @@ def daemon(
     slot: str = "a",
     sock: socket.socket | None = None,
     host: str = "127.0.0.1",
+    environment: dict[str, str] | None = None,
 ) -> Iterator[Running]:
     """A daemon from start to end; it is not ready yet."""
     own = sock or bound(host)
@@ -165,7 +166,8 @@ def daemon(
             [sys.executable, "-I", "-S", str(link / "launch.py"),
              "--slot", slot, "--run-dir", str(run_dir)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env={"PATH": os.environ["PATH"], "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(notify_path)},
+            env={"PATH": os.environ["PATH"], "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(notify_path),
+                 **(environment or {})},
             preexec_fn=lambda: os.dup2(fd, 3), pass_fds=(3,), cwd="/",
         )  # fmt: skip
     port = own.getsockname()[1]
