@@ -123,7 +123,7 @@ class RotatedFile:
                     written += os.write(self._fd, lines[written:])
             except OSError:
                 whole = bytes(lines[:written]).rfind(b"\n") + 1
-                if locked:  # else somebody may have written behind it
+                if locked and whole < written:  # else somebody may have written behind it
                     os.ftruncate(self._fd, size + whole)
                 written = whole
                 raise
