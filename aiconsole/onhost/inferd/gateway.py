@@ -20,6 +20,7 @@ from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
 from aiconsole.onhost.inferd.limits.admission import Admission
 from aiconsole.onhost.inferd.metrics import Metrics
 from aiconsole.onhost.inferd.series.certificate import Expiry
+from aiconsole.onhost.inferd.series.engine_page import EnginePage
 from aiconsole.onhost.inferd.series.measure import Measure
 from aiconsole.onhost.inferd.series.vllm import VllmNames
 from aiconsole.onhost.inferd.served import Served
@@ -53,6 +54,7 @@ class Gateway:
         self.keys = KeyFile(Path(keys_file) if keys_file else None)
         self.metrics = Metrics()
         self.measure = Measure(self.metrics)
+        self.engine_page = EnginePage(engine)
         self.audit = Audit(settings.audit, tally.release_id, self.metrics.audit_dropped.inc)
         model = settings.model
         origin = model.sha256 or f"{model.name}@{tally.release_id}"

@@ -31,6 +31,10 @@ _TTFT_S = (
 )  # fmt: skip
 
 
+REJECTIONS = ("auth", "drain", "ip", "queue", "rate", "timeout")
+"""Why requests are refused or broken off by a rule; each is shown before it first happens."""
+
+
 class Metrics:
     """The series, under names of our own (`inferd_*`)."""
 
@@ -68,6 +72,8 @@ class Metrics:
             "inferd_rejected", "Requests refused or broken off by a rule.", ["reason"],
             registry=registry,
         )  # fmt: skip
+        for reason in REJECTIONS:
+            self.rejected.labels(reason)
         self.model_info = Gauge(
             "inferd_model_info", "The model that is served.", ["model", "sha256", "generation"],
             registry=registry,

@@ -11,7 +11,6 @@ from aiconsole.onhost.inferd import exchange as exchanges
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.metrics import CONTENT_TYPE
-from aiconsole.onhost.inferd.series.engine_page import EnginePage
 
 _ENGINE_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,14 +20,14 @@ class MetricsPage:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._engine = EnginePage(gateway.engine)
 
     async def own(self, request: Request) -> Response:
         """Write them out in a thread, so that a scrape holds up no token."""
         exchanges.of(request.scope).route = "metrics"
         metrics = self._gateway.metrics
         metrics.tasks.set(len(asyncio.all_tasks()))
-        if metrics.vllm is not None:
+        if metrics.vllm is not None and self._gateway.settings.engine.kind != "llama":
+            # llama.cpp says nothing there that vLLM has a name for.
             metrics.vllm.engine_text = await self._engine_text()
         text = await asyncio.to_thread(metrics.text)
         return Response(text, headers={"content-type": CONTENT_TYPE})
@@ -36,12 +35,12 @@ class MetricsPage:
     async def engine(self, request: Request) -> Response:
         """The engine's own text as it is."""
         exchanges.of(request.scope).route = "metrics"
-        text = await self._engine.text()
+        text = await self._gateway.engine_page.text()
         return Response(text, headers={"content-type": _ENGINE_CONTENT_TYPE})
 
     async def _engine_text(self) -> bytes:
         """The same, or nothing: our own series are shown whatever the engine does."""
         try:
-            return await self._engine.text()
+            return await self._gateway.engine_page.text()
         except ApiError:
             return b""

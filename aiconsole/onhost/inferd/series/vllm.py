@@ -23,7 +23,6 @@ _RENAMED = {
     "inferd_requests_waiting": "vllm:num_requests_waiting",
 }
 _OTHER_ROUTES = frozenset({"other", "health", "ready", "metrics", "admin", "models"})
-_FINISHES = {"stop": "stop", "length": "length", "tool_calls": "stop", "function_call": "stop"}
 _KV_USE = re.compile(
     rb"^(?:vllm:kv_cache_usage_perc|vllm:gpu_cache_usage_perc|sglang:token_usage"
     rb"|llamacpp:kv_cache_usage_ratio)(?:\{[^\n]*\})? ([0-9.eE+-]+)",
@@ -92,9 +91,11 @@ class VllmNames:
 
 def _end(labels: dict[str, Any]) -> str:
     """The word for an end; nothing for a request that never reached its engine."""
-    code = labels["code"]
+    code, finish = labels["code"], labels["finish_reason"]
+    if code == "200" and (finish or labels["route"] == "embeddings"):
+        return "length" if finish == "length" else "stop"
     if code == "200":
-        return _FINISHES.get(labels["finish_reason"], "error")
+        return "error"  # broken off after it had begun
     if code == "499":
         return "abort"
     return "error" if code.startswith("5") else ""
