@@ -139,6 +139,16 @@ def test_wishes_that_are_not_understood(client: httpx.Client) -> None:
     assert (header.status_code, header.json()["error"]["param"]) == (400, SAID)
 
 
+def test_a_proof_over_the_admin_socket_comes_from_the_engine(
+    keeping: Running, client: httpx.Client
+) -> None:
+    assert client.post(CHAT, json=ask("proof")).headers[SAID] == "miss"
+    transport = httpx.HTTPTransport(uds=str(keeping.run_dir / "admin.sock"))
+    with httpx.Client(transport=transport, base_url="http://admin", timeout=60) as admin:
+        assert admin.post(CHAT, json=ask("proof")).headers[SAID] == "bypass"
+        assert admin.post(CHAT, json=ask("proof", cache=True)).headers[SAID] == "hit"
+
+
 def test_errors_are_not_kept(client: httpx.Client) -> None:
     for _ in range(2):
         answer = client.post(CHAT, json=ask("word " * 9000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -22,6 +23,18 @@ Replay: TypeAlias = Callable[[Entry], Awaitable[None]]
 Compute: TypeAlias = "Callable[[Recorder | None], Awaitable[None]]"
 
 _REDIS_KEYS = ("backend", "redis_url", "redis_password", "redis_timeout_s")
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One request at the cache; the store stays the same whatever the settings do meanwhile."""
+
+    store: Store
+    key: bytes
+    ask: Ask
+    exchange: Exchange
+    replay: Replay
+    compute: Compute
 
 
 class Cache:
@@ -77,22 +90,24 @@ class Cache:
             replay: Gives the client an answer that is there.
             compute: Has the engine make it, and the recorder see it.
         """
-        if self._store is None:
+        store = self._store
+        if store is None:
             await compute(None)
             return
-        if not _is_exact(ask):
+        if not _is_exact(ask, trusted=exchange.trusted):
             _mark(exchange, "bypass")
             await compute(None)
             return
         key = self._keys.of(ask, exchange, shared=self._settings.shared)
+        visit = _Visit(store, key, ask, exchange, replay, compute)
         flight = self._flights.get(key)
         if flight is None:
-            await self._lead(Flight(self._flights, key), key, ask, exchange, replay, compute)
+            await self._lead(Flight(self._flights, key), visit)
             return
         there = flight.landed  # and only on its way into the store
         turn = await flight.join()
         if turn == "lead":
-            await self._lead(flight, key, ask, exchange, replay, compute)
+            await self._lead(flight, visit)
         elif turn == "alone":
             _mark(exchange, "miss")
             await compute(None)
@@ -100,41 +115,34 @@ class Cache:
             _mark(exchange, "hit" if there else "joined")
             await replay(turn)
 
-    async def _lead(
-        self, flight: Flight, key: bytes, ask: Ask, exchange: Exchange,
-        replay: Replay, compute: Compute,
-    ) -> None:  # fmt: skip
+    async def _lead(self, flight: Flight, visit: _Visit) -> None:
         """Look it up, and compute it where it is not there; for all who wait."""
-        store = self._store
-        assert store is not None
-        keep = partial(self._keep, flight, key)
         try:
-            entry = await self._found(store, key, exchange)
+            entry = await self._found(visit)
             if entry is None:
+                keep = partial(self._keep, flight, visit)
                 limit_bytes = self._settings.max_entry_bytes
-                await compute(Recorder(ask, flight, limit_bytes, keep))
+                await visit.compute(Recorder(visit.ask, flight, limit_bytes, keep))
                 return
             flight.land(entry)
         finally:
             flight.leave()
-        await replay(entry)
+        await visit.replay(entry)
 
-    async def _found(self, store: Store, key: bytes, exchange: Exchange) -> Entry | None:
+    async def _found(self, visit: _Visit) -> Entry | None:
         try:
-            entry = await store.get(key)
+            entry = await visit.store.get(visit.key)
         except StoreGoneError:
-            _mark(exchange, "unavailable")
+            _mark(visit.exchange, "unavailable")
             return None
-        _mark(exchange, "hit" if entry else "miss")
+        _mark(visit.exchange, "hit" if entry else "miss")
         return entry
 
-    def _keep(self, flight: Flight, key: bytes, entry: Entry) -> None:
+    def _keep(self, flight: Flight, visit: _Visit, entry: Entry) -> None:
         """Put it into the store; until it is there, who asks joins the flight."""
-        assert self._store is not None
         flight.stay = True
-        task = asyncio.get_running_loop().create_task(
-            self._store.put(key, entry, self._settings.ttl_s)
-        )
+        putting = visit.store.put(visit.key, entry, self._settings.ttl_s)
+        task = asyncio.get_running_loop().create_task(putting)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: flight.end())
@@ -175,10 +183,12 @@ def _open(settings: CacheSettings, credentials: Credentials) -> Store | None:
     return None
 
 
-def _is_exact(ask: Ask) -> bool:
+def _is_exact(ask: Ask, *, trusted: bool) -> bool:
     """Whether the same request would be answered the same, or the client says that it may be."""
     if ask.choices != 1 or ask.cache == "no-store":
         return False
+    if trusted and not ask.cache:
+        return False  # who proves a slot by a completion must hear the engine, and no old answer
     return ask.cache == "use" or ask.body.get("temperature") == 0
 
 
