@@ -18,6 +18,9 @@ GAP_BOUNDS_S = (
 """Classes of the time between two tokens."""
 
 
+_MAX_REASON_CHARS = 32
+
+
 class Counter:
     """Counts what goes by: tokens, the finish reason, the time of the first token."""
 
@@ -45,7 +48,8 @@ class Counter:
                 pieces += 1
                 continue
             for choice in chunk.fields.get("choices") or ():
-                self.finish_reason = choice.get("finish_reason") or self.finish_reason
+                if isinstance(reason := choice.get("finish_reason"), str) and reason:
+                    self.finish_reason = reason[:_MAX_REASON_CHARS]
             usage = chunk.fields.get("usage")
             if isinstance(usage, dict):
                 self._prompt += int(usage.get("prompt_tokens") or 0)

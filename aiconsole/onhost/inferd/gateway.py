@@ -138,6 +138,8 @@ class Gateway:
         ).set(1)
         if self.cache.enabled:
             gauge("inferd_cache_up", "1 while kept answers can be had.", lambda: self.cache.up)
+            gauge("inferd_cache_bytes", "Memory of kept answers in this process.",
+                  lambda: self.cache.status().get("bytes", 0))  # fmt: skip
         if self.settings.tls is not None:
             ends = Expiry(Path(self.settings.tls.certificate_file)).unix_s
             gauge("inferd_tls_certificate_expiry_timestamp_seconds",

@@ -212,6 +212,41 @@ async def test_a_password(redis_server: RedisServer) -> None:
             assert "horse" not in store.fault
 
 
+async def test_a_user_who_may_only_read(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with open_store(redis_server.url) as store:
+        await store.put(key("a"), ENTRY, 60)
+    with redis_server.client() as client:
+        client.acl_setuser("reader", enabled=True, passwords=["+good"], categories=["+@all"],
+                           commands=["-set"], keys=["*"])  # fmt: skip
+    url = redis_server.url.replace("//", "//reader@")
+    async with open_store(url, "good") as store:
+        for _ in range(5):
+            assert await store.get(key("a")) == ENTRY
+            await store.put(key("b"), ENTRY, 60)
+        assert store.up
+        assert "does not keep answers" in store.fault
+    assert len([record for record in caplog.records if record.name == "inferd.cache"]) == 1
+
+
+@pytest.mark.redis
+async def test_a_redis_that_answers_nothing_but_errors(
+    room: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with redis_at(room, "--cluster-enabled", "yes") as server:  # of which no slot is assigned
+        async with open_store(server.url) as store:
+            for _ in range(20):
+                with pytest.raises(StoreGoneError):
+                    await store.get(key("a"))
+                await store.put(key("a"), ENTRY, 60)
+            assert not store.up
+            assert "cannot be used" in store.fault
+    assert len([record for record in caplog.records if record.name == "inferd.cache"]) == 1
+
+
 @pytest.mark.redis
 async def test_over_tls_only_with_a_certificate_that_is_trusted(room: Path) -> None:
     certificate, private = self_signed(room, "localhost")

@@ -66,6 +66,19 @@ def test_what_the_cache_gave_is_kept_apart_from_the_engines_work() -> None:
         assert value(metrics, "inferd_cache_requests_total", result=said) == 1
 
 
+def test_what_a_provider_calls_an_end_makes_no_label() -> None:
+    metrics = Metrics()
+    measure = Measure(metrics)
+    ends = [[{"finish_reason": f"odd {n}" * 50}] for n in range(3)] + [[{"finish_reason": ["x"]}]]
+    for choices in ends:
+        counter = Counter(Ask("chat", {}), 0.0)
+        counter.see([Chunk(b"", {"choices": choices})])
+        measure.count(done(finish_reason=counter.finish_reason))
+    labels = {"route": "chat", "model": "m", "code": "200"}
+    assert value(metrics, "inferd_requests_total", **labels, finish_reason="other") == 3
+    assert value(metrics, "inferd_requests_total", **labels, finish_reason="") == 1
+
+
 def test_reasons_are_there_before_they_happen() -> None:
     metrics = Metrics()
     assert [value(metrics, "inferd_rejected_total", reason=r) for r in REJECTIONS] == [0] * 6

@@ -176,7 +176,9 @@ def _open(settings: CacheSettings, credentials: Credentials) -> Store | None:
     if settings.backend == "memory":
         return MemoryStore(settings.max_bytes)
     if settings.backend == "redis":
-        from aiconsole.onhost.inferd.cache.redis import RedisStore  # 40 ms that few need
+        from aiconsole.onhost.inferd.cache.redis import (
+            RedisStore,
+        )  # takes its time, and few need it
 
         name = settings.redis_password
         return RedisStore(settings, credentials.read(name) if name else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -73,21 +73,22 @@ class RedisStore:
     async def get(self, key: bytes) -> Entry | None:
         """The entry; a value that is not ours or is damaged counts as none."""
         try:
-            data = await self._ask(self._client.get(_name(key)))
-        except ResponseError as error:
-            if "WRONGTYPE" in str(error):
-                return None
-            raise StoreGoneError from error
+            data = await self._ask(self._client.get(_name(key)), _holds_another_type)
+        except ResponseError:
+            self._answers()
+            return None
         return unpack(key, data) if isinstance(data, bytes) else None
 
     async def put(self, key: bytes, entry: Entry, ttl_s: float) -> None:
         """Keep it until its time is over, if Redis takes it."""
-        if self._puts >= _PUTS:
+        # Whether it answers again is for a question to find out, not for an answer.
+        if self._puts >= _PUTS or not self._breaker.closed:
             return
         self._puts += 1
         try:
             lifetime_ms = max(1, int(ttl_s * 1000))
-            await self._ask(self._client.set(_name(key), entry.pack(key), px=lifetime_ms))
+            putting = self._client.set(_name(key), entry.pack(key), px=lifetime_ms)
+            await self._ask(putting, lambda _: True)
         except StoreGoneError:
             return
         except ResponseError as error:
@@ -108,7 +109,7 @@ class RedisStore:
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
 
-    async def _ask(self, command: Awaitable[Any]) -> Any:
+    async def _ask(self, command: Awaitable[Any], is_usual: Callable[[ResponseError], bool]) -> Any:
         """An answer of Redis.
 
         It is asked in a task of its own: a request that is called off in the middle would leave
@@ -116,7 +117,7 @@ class RedisStore:
 
         Raises:
             StoreGoneError: There was none in time.
-            ResponseError: It refused.
+            ResponseError: It refused this one thing, which is usual; all else can be had.
         """
         asked = self._breaker.ask()
         if asked is None:
@@ -131,10 +132,7 @@ class RedisStore:
                 raise asyncio.TimeoutError
             answer = task.result()
         except (RedisError, OSError, asyncio.TimeoutError, asyncio.CancelledError) as error:
-            if isinstance(error, ResponseError) and not isinstance(
-                error, (BusyLoadingError, NoPermissionError)
-            ):
-                self._answers()
+            if isinstance(error, ResponseError) and is_usual(error):
                 raise
             self._fails(asked, error)
             raise StoreGoneError from error
@@ -166,6 +164,10 @@ class RedisStore:
         self._refused = refused
 
 
+def _holds_another_type(error: ResponseError) -> bool:
+    return "WRONGTYPE" in str(error)
+
+
 def _name(key: bytes) -> str:
     return "inferd:" + key.hex()
 
@@ -178,6 +180,8 @@ def _reason(error: BaseException, timeout_s: float) -> str:
     # Redis' own TimeoutError is none of asyncio's; its name is all that they share.
     if "Timeout" in type(error).__name__:
         return f"Redis does not answer within {timeout_s:g} s"
+    if isinstance(error, ResponseError):
+        return f"Redis cannot be used: {_plain(error)}"
     return f"Redis is gone: {_plain(error)}"
 
 

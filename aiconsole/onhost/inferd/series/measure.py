@@ -11,6 +11,8 @@ from aiconsole.onhost.inferd.exchange import Exchange
 from aiconsole.onhost.inferd.metrics import Metrics
 
 _GIVEN_AGAIN = frozenset({"hit", "joined"})
+_FINISHES = frozenset({"", "stop", "length", "tool_calls", "function_call", "content_filter"})
+"""A provider may call an end whatever it likes; a label may not."""
 _Kind: TypeAlias = tuple[str, str, int, str, str]
 
 
@@ -37,10 +39,11 @@ class Measure:
     def count(self, exchange: Exchange) -> None:
         """Put one down."""
         e = exchange
-        kind = (e.route, e.model, e.code, e.finish_reason, e.cache)
+        finish = e.finish_reason if e.finish_reason in _FINISHES else "other"
+        kind = (e.route, e.model, e.code, finish, e.cache)
         series = self._known.get(kind)
         if series is None:
-            series = self._known[kind] = self._series(e)
+            series = self._known[kind] = self._series(e, finish)
         series.requests.inc()
         series.duration_s.observe(e.elapsed_s)
         if series.cache is not None:
@@ -54,7 +57,7 @@ class Measure:
                 self._metrics.ttft_s.observe(e.ttft_s)
             self._metrics.queue_s.observe(e.queue_s)
 
-    def _series(self, e: Exchange) -> _Series:
+    def _series(self, e: Exchange, finish: str) -> _Series:
         metrics, again = self._metrics, e.cache in _GIVEN_AGAIN
         prompt = completion = None
         if again:
@@ -64,7 +67,7 @@ class Measure:
             prompt = metrics.prompt_tokens.labels(e.model)
             completion = metrics.completion_tokens.labels(e.model)
         return _Series(
-            metrics.requests.labels(e.route, e.model, e.code, e.finish_reason),
+            metrics.requests.labels(e.route, e.model, e.code, finish),
             metrics.duration_s.labels(e.route),
             metrics.cache.labels(e.cache) if e.cache else None,
             prompt,
