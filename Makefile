@@ -2,7 +2,7 @@
 
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -H)
-RIG_PACKAGES := mmdebstrap debian-archive-keyring systemd-container iproute2 procps openssh-client gcc libc6-dev
+RIG_PACKAGES := mmdebstrap debian-archive-keyring systemd-container iproute2 procps openssh-client gcc libc6-dev redis-server
 export PYTHON
 
 .DEFAULT_GOAL := help

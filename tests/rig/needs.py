@@ -23,6 +23,13 @@ PROGRAMS = (
 TRIAL = "mount -t cgroup2 cgroup2 /sys/fs/cgroup && mount -t tmpfs tmpfs /mnt"
 
 
+def redis_missing() -> str | None:
+    """Return the reason why no test can have a Redis of its own here, or None where it can."""
+    if shutil.which("redis-server") is None:
+        return "the test needs a Debian package that is not here (redis-server): make rig"
+    return None
+
+
 @functools.cache
 def missing() -> str | None:
     """Return the reason why the rig cannot run here, or None where it can."""

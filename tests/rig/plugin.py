@@ -18,6 +18,9 @@ REQUIRED = "AICONSOLE_RIG_REQUIRED"
 """Set to 1, a skipped rig test fails the run."""
 
 FIXTURES = {"rig", "rig_host", "rig_hosts"}
+REDIS_FIXTURES = {"redis_server"}
+_MARKERS = ("rig", "redis")
+"""Tests that what `make rig` installs must not let be skipped."""
 
 _skipped = pytest.StashKey[list[str]]()
 
@@ -29,15 +32,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the rig, so that `-m 'not rig'` finds all of it."""
+    """Mark what uses the rig or Redis, so that `-m 'not rig'` finds all of it."""
     for item in items:
         if FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.rig)
+        if REDIS_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.redis)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs the rig where it cannot run, and say why."""
     if item.get_closest_marker("rig") and (reason := needs.missing()):
+        pytest.skip(reason)
+    if item.get_closest_marker("redis") and (reason := needs.redis_missing()):
         pytest.skip(reason)
 
 
@@ -46,7 +53,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Remember the rig tests that were skipped."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
     expected = hasattr(report, "wasxfail")
-    if report.skipped and not expected and item.get_closest_marker("rig"):
+    needed = any(item.get_closest_marker(name) for name in _MARKERS)
+    if report.skipped and not expected and needed:
         item.config.stash[_skipped].append(report.nodeid)
     return report  # type: ignore[return-value]
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
+
+GAP_BOUNDS_S = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
+    5.0, 10.0,
+)  # fmt: skip
+"""Classes of the time between two tokens."""
+
+
+_MAX_REASON_CHARS = 32
 
 
 class Counter:
@@ -19,25 +29,52 @@ class Counter:
         self._began = began
         self._first = self._last = 0.0
         self._pieces = 0
+        self.gaps = [0] * (len(GAP_BOUNDS_S) + 1)
+        """Tokens by the time since the one before them, in the classes of `GAP_BOUNDS_S`."""
+        self.gaps_s = 0.0
+        """All those times together."""
         self._prompt = self._completion = 0
         self.finish_reason = ""
 
     def see(self, batch: Sequence[Chunk]) -> None:
         """Count a batch."""
-        self._last = time.perf_counter()
+        now, before = time.perf_counter(), self._last
+        self._last, pieces = now, 0
         if not self._first:
             # An answer at a stroke tells itself how long ago its first token was.
-            self._first = self._last - max(map(_generated_s, batch), default=0.0)
+            self._first = now - max(map(_generated_s, batch), default=0.0)
         for chunk in batch:
             if chunk.fields is None:
-                self._pieces += 1
+                pieces += 1
                 continue
             for choice in chunk.fields.get("choices") or ():
-                self.finish_reason = choice.get("finish_reason") or self.finish_reason
+                if isinstance(reason := choice.get("finish_reason"), str) and reason:
+                    self.finish_reason = reason[:_MAX_REASON_CHARS]
             usage = chunk.fields.get("usage")
             if isinstance(usage, dict):
                 self._prompt += int(usage.get("prompt_tokens") or 0)
                 self._completion += int(usage.get("completion_tokens") or 0)
+        if pieces:
+            if self._pieces:
+                self._count_gap(now - before, pieces)
+            self._pieces += pieces
+
+    def _count_gap(self, gap_s: float, tokens: int) -> None:
+        """Tokens that came together have shared the time since those before them."""
+        self.gaps[bisect_left(GAP_BOUNDS_S, gap_s / tokens)] += tokens
+        self.gaps_s += gap_s
+
+    def settle(self) -> None:
+        """Nothing more comes. Of an answer at a stroke only the mean between tokens is known."""
+        if not self._pieces and self.token_s:
+            tokens = self.completion_tokens - 1
+            self._count_gap(tokens * self.token_s, tokens)
+
+    def recall(self, prompt_tokens: int, completion_tokens: int, finish_reason: str) -> None:
+        """Take over the counts of an answer that was given before."""
+        self._prompt, self._completion = prompt_tokens * self._choices, completion_tokens
+        self.finish_reason = finish_reason
+        self._first = self._last = time.perf_counter()
 
     @property
     def ttft_s(self) -> float:

@@ -25,7 +25,7 @@ def admin_app(gateway: Gateway) -> Gate:
 
 
 def _routes(gateway: Gateway) -> list[Route]:
-    health, models = Health(gateway), Models(gateway)
+    health, models, metrics = Health(gateway), Models(gateway), MetricsPage(gateway)
     return [
         Route("/v1/chat/completions", Completions(gateway, "chat"), methods=["POST"]),
         Route("/v1/completions", Completions(gateway, "text"), methods=["POST"]),
@@ -33,5 +33,6 @@ def _routes(gateway: Gateway) -> list[Route]:
         Route("/v1/models/{name:path}", models.one, methods=["GET"]),
         Route("/health", health.health, methods=["GET", "POST"]),
         Route("/ready", health.ready, methods=["GET"]),
-        Route("/metrics", MetricsPage(gateway).__call__, methods=["GET"]),
+        Route("/metrics", metrics.own, methods=["GET"]),
+        Route("/metrics/engine", metrics.engine, methods=["GET"]),
     ]

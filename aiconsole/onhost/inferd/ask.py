@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aiconsole.onhost.inferd.engine.protocol import Ask, Kind
+from aiconsole.onhost.inferd.engine.protocol import Ask, Kind, Wish
 from aiconsole.onhost.inferd.errors import ApiError, bad_request
 from aiconsole.onhost.inferd.served import Served
 
@@ -71,6 +71,10 @@ _CHAT_ONLY: dict[str, Callable[[Any], str]] = {
     "parallel_tool_calls": _is(bool, "true or false"),
     "chat_template_kwargs": _is(dict, "an object"),
 }
+_CHECKS: dict[Kind, dict[str, Callable[[Any], str]]] = {
+    "chat": {**_PASSED_ON, **_CHAT_ONLY},
+    "text": _PASSED_ON,
+}
 
 
 def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int) -> Ask:
@@ -85,8 +89,7 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
         body["messages"] = _messages(given)
     else:
         body["prompt"] = _fitting(_prompt(given), context_tokens)
-    checks = {**_PASSED_ON, **_CHAT_ONLY} if kind == "chat" else _PASSED_ON
-    for name, check in checks.items():
+    for name, check in _CHECKS[kind].items():
         value = given.get(name)
         if value is None:
             continue
@@ -95,7 +98,14 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
         body[name] = value
     body["max_tokens"] = _max_tokens(given, context_tokens)
     stream, include_usage = _streaming(given)
-    return Ask(kind, body, stream, include_usage, body.get("n", 1))
+    return Ask(kind, body, stream, include_usage, body.get("n", 1), cache=_cache(given))
+
+
+def _cache(given: dict[str, Any]) -> Wish:
+    value = given.get("cache")
+    if not isinstance(value, (bool, type(None))):
+        raise bad_request("`cache` must be true or false.", param="cache")
+    return "" if value is None else "use" if value else "no-store"
 
 
 def _fitting(prompt: Any, context_tokens: int) -> Any:

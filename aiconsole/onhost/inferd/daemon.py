@@ -154,6 +154,7 @@ class Daemon:
         if self._tally.state != "failed":
             self._set_state("stopped")
         await self._gateway.door.close()
+        await self._gateway.cache.close()
         await self._gateway.audit.close()
         await self._gateway.meter.days.close()
         try:

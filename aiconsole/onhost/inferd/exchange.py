@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-import uuid
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -61,7 +61,7 @@ class Exchange:
         """Begin one; the client's own request id is kept if it is harmless."""
         given = header(scope, b"x-request-id")
         known = _REQUEST_ID.fullmatch(given)
-        request_id = given.decode("ascii") if known else uuid.uuid4().hex
+        request_id = given.decode("ascii") if known else os.urandom(16).hex()
         client = scope.get("client")
         exchange = cls(
             # A WebSocket begins as a GET, and its scope does not say so.

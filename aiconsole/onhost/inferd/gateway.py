@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import platform
 from functools import partial
+from pathlib import Path
 from typing import get_args
 
 from aiconsole import __version__
 from aiconsole.onhost.inferd import cpu
 from aiconsole.onhost.inferd.access.door import Door
 from aiconsole.onhost.inferd.audit.log import Audit
+from aiconsole.onhost.inferd.cache.cache import Cache
 from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.protocol import Engine, EngineState
 from aiconsole.onhost.inferd.exchange import Exchange
@@ -17,6 +20,10 @@ from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
 from aiconsole.onhost.inferd.limits.admission import Admission
 from aiconsole.onhost.inferd.limits.meter import Meter
 from aiconsole.onhost.inferd.metrics import Metrics
+from aiconsole.onhost.inferd.series.certificate import Expiry
+from aiconsole.onhost.inferd.series.engine_page import EnginePage
+from aiconsole.onhost.inferd.series.measure import Measure
+from aiconsole.onhost.inferd.series.vllm import VllmNames
 from aiconsole.onhost.inferd.served import Served
 from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.tally import Tally
@@ -45,7 +52,12 @@ class Gateway:
         self.models = Served(settings.model.name, settings.model.aliases)
         self.door = Door(settings.auth, Credentials.of_unit(), open_to_all=open_to_all)
         self.metrics = Metrics()
-        self.audit = Audit.stdout(self.metrics.audit_dropped.inc)
+        self.measure = Measure(self.metrics)
+        self.engine_page = EnginePage(engine)
+        self.audit = Audit(settings.audit, tally.release_id, self.metrics.audit_dropped.inc)
+        model = settings.model
+        origin = model.sha256 or f"{model.name}@{tally.release_id}"
+        self.cache = Cache(settings.cache, origin, Credentials.of_unit())
         self.admission = Admission(settings.limits.running or 1, settings.limits.queue)
         self.meter = Meter(settings.limits, self.metrics.rejected.labels("rate").inc)
         self.lifelines: set[Lifeline] = set()
@@ -94,7 +106,7 @@ class Gateway:
             self.tally.in_flight -= 1
             if exchange.route not in _PROBES:
                 self._count(exchange)
-        self._measure(exchange)
+        self.measure.count(exchange)
         if exchange.route not in _PROBES or exchange.code in (401, 403):
             self.audit.write(exchange)
 
@@ -106,19 +118,6 @@ class Gateway:
             self.tally.failed += 1
             self.metrics.failed.inc()
 
-    def _measure(self, exchange: Exchange) -> None:
-        metrics = self.metrics
-        metrics.requests.labels(
-            exchange.route, exchange.model, exchange.code, exchange.finish_reason
-        ).inc()
-        metrics.duration_s.labels(exchange.route).observe(exchange.elapsed_s)
-        if exchange.ttft_s:
-            metrics.ttft_s.observe(exchange.ttft_s)
-        if exchange.model:
-            metrics.queue_s.observe(exchange.queue_s)
-            metrics.prompt_tokens.labels(exchange.model).inc(exchange.prompt_tokens)
-            metrics.completion_tokens.labels(exchange.model).inc(exchange.completion_tokens)
-
     def _publish(self) -> None:
         model, gauge = self.settings.model, self.metrics.gauge
         self.metrics.model_info.labels(model.name, model.sha256, self.tally.release_id).set(1)
@@ -126,8 +125,10 @@ class Gateway:
         gauge("inferd_requests_waiting", "Requests in the queue.", lambda: self.admission.waiting)
         gauge("inferd_ready", "1 while requests are welcome.", lambda: not self.not_ready())
         gauge("inferd_draining", "1 while the daemon is ending.", lambda: self.draining)
-        gauge("inferd_engine_restarts_total", "Times that the engine was started again.",
-              lambda: self.engine.status().restarts)  # fmt: skip
+        self.metrics.counter(
+            "inferd_engine_restarts", "Times that the engine was started again.",
+            lambda: self.engine.status().restarts,
+        )  # fmt: skip
         gauge("inferd_engine_resident_bytes", "Memory of the engine's process.",
               lambda: cpu.resident_bytes(self.engine.status().pid))  # fmt: skip
         gauge("inferd_resident_bytes", "Memory of the gateway's process.",
@@ -135,6 +136,19 @@ class Gateway:
         gauge("inferd_keys", "Client keys that are known.", lambda: self.door.keys.count)
         gauge("inferd_keys_refused", "Entries of the keys file that are not understood.",
               lambda: self.door.keys.refused)  # fmt: skip
+        self.metrics.build_info.labels(
+            self.version, platform.python_version(), self.settings.engine.kind
+        ).set(1)
+        if self.cache.enabled:
+            gauge("inferd_cache_up", "1 while kept answers can be had.", lambda: self.cache.up)
+            gauge("inferd_cache_bytes", "Memory of kept answers in this process.",
+                  lambda: self.cache.status().get("bytes", 0))  # fmt: skip
+        if self.settings.tls is not None:
+            ends = Expiry(Path(self.settings.tls.certificate_file)).unix_s
+            gauge("inferd_tls_certificate_expiry_timestamp_seconds",
+                  "When the certificate ends.", ends)  # fmt: skip
+        if "vllm" in self.settings.metrics.compat:
+            self.metrics.vllm = VllmNames(model.name)
         for state in get_args(EngineState):
             here = partial(self._engine_is, state)
             self.metrics.engine_state.labels(state).set_function(here)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from aiconsole.onhost.inferd.series.gaps import Gaps
+from aiconsole.onhost.inferd.series.vllm import VllmNames
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -23,9 +29,10 @@ _TTFT_S = (
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
     20, 40, 80, 160, 640,
 )  # fmt: skip
-_TOKEN_S = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
-)  # fmt: skip
+
+
+REJECTIONS = ("auth", "drain", "ip", "queue", "rate", "timeout")
+"""Why requests are refused or broken off by a rule; each is shown before it first happens."""
 
 
 class Metrics:
@@ -50,10 +57,8 @@ class Metrics:
             "inferd_time_to_first_token_seconds", "From arrival to the first token.",
             buckets=_TTFT_S, registry=registry,
         )  # fmt: skip
-        self.token_s = Histogram(
-            "inferd_inter_token_latency_seconds", "Mean time between the tokens of an answer.",
-            buckets=_TOKEN_S, registry=registry,
-        )  # fmt: skip
+        self.token_s = Gaps()
+        registry.register(self.token_s)
         self.queue_s = Histogram(
             "inferd_queue_time_seconds", "Time in the queue.", buckets=_TTFT_S, registry=registry
         )
@@ -67,6 +72,8 @@ class Metrics:
             "inferd_rejected", "Requests refused or broken off by a rule.", ["reason"],
             registry=registry,
         )  # fmt: skip
+        for reason in REJECTIONS:
+            self.rejected.labels(reason)
         self.model_info = Gauge(
             "inferd_model_info", "The model that is served.", ["model", "sha256", "generation"],
             registry=registry,
@@ -79,10 +86,52 @@ class Metrics:
             "inferd_audit_dropped", "Audit lines that could not be written.", registry=registry
         )
 
+        self.cache = Counter(
+            "inferd_cache_requests", "Requests by what the cache said.", ["result"],
+            registry=registry,
+        )  # fmt: skip
+        self.cached_tokens = Counter(
+            "inferd_cached_tokens", "Tokens of answers that were given again, not computed.",
+            ["kind"], registry=registry,
+        )  # fmt: skip
+        self.tasks = Gauge("inferd_tasks", "Tasks of the gateway's loop.", registry=registry)
+        self.build_info = Gauge(
+            "inferd_build_info", "What runs.", ["version", "python", "engine"], registry=registry
+        )
+        ProcessCollector(registry=registry)
+        self.vllm: VllmNames | None = None
+
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A value that is read when somebody asks."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
+    def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A count that somebody else keeps; `_total` is added to the name."""
+        self.registry.register(_Count(name, text, read))
+
     def text(self) -> bytes:
         """All series in Prometheus' format."""
-        return generate_latest(self.registry)
+        families = list(self.registry.collect())
+        if self.vllm is not None:
+            families += self.vllm.of(families)
+        return generate_latest(_Collected(families))
+
+
+class _Count(Collector):
+    """A count that somebody else keeps."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._name, self._text, self._read = name, text, read
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(self._name, self._text, value=self._read())
+
+
+class _Collected(Collector):
+    """Series that have been collected already."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families

@@ -7,6 +7,10 @@ import time
 from contextlib import aclosing
 
 from aiconsole.onhost.inferd.answer import Counter
+from aiconsole.onhost.inferd.audit.prompt import note_prompt
+from aiconsole.onhost.inferd.cache.entry import Entry
+from aiconsole.onhost.inferd.cache.recorder import Recorder
+from aiconsole.onhost.inferd.cache.replay import replay
 from aiconsole.onhost.inferd.delivery import Delivery
 from aiconsole.onhost.inferd.engine.protocol import Ask
 from aiconsole.onhost.inferd.errors import ApiError, timed_out, unavailable
@@ -35,8 +39,11 @@ class Serving:
         self._exchange = exchange
         self._delivery = delivery
         self._line = Lifeline()
+        self._watcher: asyncio.Task[None] | None = None
         self._counter = Counter(ask, exchange.began)
         self._charge = FREE
+        prompt = ask.body.get("messages") or ask.body.get("prompt")
+        note_prompt(exchange, prompt, gateway.audit.wants)
         limits = gateway.settings.limits
         self._line.after(limits.total_timeout_s, "total-timeout")
         self._first = self._line.after(limits.first_token_timeout_s, "first-token-timeout")
@@ -49,7 +56,8 @@ class Serving:
             ApiError: It ended before anything went out; the caller answers with it.
         """
         line, lifelines = self._line, self._gateway.lifelines
-        watcher = asyncio.get_running_loop().create_task(_watch(receive, line))
+        # What is answered within this turn of the loop, from the cache, needs no watcher.
+        start = asyncio.get_running_loop().call_soon(self._watch, receive)
         lifelines.add(line)
         try:
             await self._answer()
@@ -65,32 +73,49 @@ class Serving:
         finally:
             line.close()
             lifelines.discard(line)
-            watcher.cancel()
+            start.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
             self._delivery.close()
             self._note()
 
+    def _watch(self, receive: Receive) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(_watch(receive, self._line))
+
     async def _answer(self) -> None:
-        """From the queue to the last token."""
+        """From the cache, or from the queue to the last token."""
+        await self._gateway.cache.answer(
+            self._ask, self._exchange, self._answer_again, self._answer_anew
+        )
+
+    async def _answer_again(self, entry: Entry) -> None:
+        self._first.cancel()
+        await replay(entry, self._ask, self._delivery, self._counter)
+
+    async def _answer_anew(self, recorder: Recorder | None) -> None:
         admission, exchange = self._gateway.admission, self._exchange
         self._charge = self._gateway.meter.charge(exchange, self._ask)
         await admission.enter(whose(exchange))
         entered = time.perf_counter()
         exchange.queue_s = entered - exchange.began
         try:
-            await self._compute()
+            await self._compute(recorder)
         finally:
             admission.leave(time.perf_counter() - entered)
 
-    async def _compute(self) -> None:
+    async def _compute(self, recorder: Recorder | None) -> None:
         delivery, counter, line = self._delivery, self._counter, self._line
+        take = recorder.tap(delivery.take) if recorder else delivery.take
         async with aclosing(self._gateway.engine.stream(self._ask)) as batches:
             async for batch in batches:
                 self._first.cancel()
                 line.rest()
                 counter.see(batch)
-                await delivery.take(batch)
+                await take(batch)
                 line.expect()
         line.rest()
+        if recorder:
+            recorder.finish(counter)
         await delivery.finish(counter)
 
     async def _broken(self, error: ApiError, cut: CutReason | None = None) -> None:
@@ -115,8 +140,8 @@ class Serving:
         exchange.completion_tokens = counter.completion_tokens
         exchange.finish_reason = counter.finish_reason
         exchange.ttft_s = counter.ttft_s
-        if counter.token_s:
-            self._gateway.metrics.token_s.observe(counter.token_s)
+        counter.settle()
+        self._gateway.metrics.token_s.add(counter.gaps, counter.gaps_s)
 
 
 async def _watch(receive: Receive, line: Lifeline) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.contract.inferd.redis_server import RedisServer, redis_at
 from tests.contract.inferd.running import Running, daemon, settings_text
 from tests.fixtures import tiny_gguf
 
@@ -46,3 +47,10 @@ def client(shared: Running) -> Iterator[httpx.Client]:
     """A plain HTTP client of the shared daemon."""
     with httpx.Client(base_url=shared.url, timeout=60) as client:
         yield client
+
+
+@pytest.fixture
+def redis_server(room: Path) -> Iterator[RedisServer]:
+    """A Redis of this test's own, empty."""
+    with redis_at(room) as server:
+        yield server

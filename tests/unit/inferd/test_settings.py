@@ -44,12 +44,24 @@ def test_defaults(tmp_path: Path) -> None:
         (GOOD + '[auth]\nrequired = "no"\n', ":5: auth.required: "),
         ('[model]\nname = "a"\npath = "/m"\nsha256 = "xyz"\n', ":4: model.sha256: "),
         ("[model\n", "line 1"),
+        (
+            GOOD + '[cache]\nbackend = "redis"\n',
+            ":4: cache: Value error, cache.redis_url is needed",
+        ),
+        (
+            GOOD + '[cache]\nredis_url = "redis://:horse@h/0"\n',
+            ":4: cache: Value error, cache.redis",
+        ),
+        (GOOD + '[cache]\nredis_url = "unix:///s?password=horse"\n', "holds a password"),
+        (GOOD + '[cache]\nredis_url = "http://h"\n', ":5: cache.redis_url: "),
+        (GOOD + '[audit]\npath = "audit.log"\n', ":5: audit.path: "),
     ],
 )
 def test_faults(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "settings.toml"
     assert f"{path}" in _refused(path, text)
     assert told in _refused(path, text)
+    assert "horse" not in _refused(path, text)  # nothing secret that was put into the file
 
 
 def test_not_readable(tmp_path: Path) -> None:

@@ -1,95 +1,145 @@
-"""One JSON line for each request, on stdout; never the prompt, never the key."""
+"""The audit: one line for each request, written by a thread that may take its time."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import logging
+import queue
 import sys
+import threading
 from collections.abc import Callable
-from datetime import datetime, timezone
+from pathlib import Path
 
-import orjson
-
+from aiconsole.onhost.inferd.audit.line import Clock, line
+from aiconsole.onhost.inferd.audit.sink import RotatedFile, Sink, SinkError, Stdout
 from aiconsole.onhost.inferd.exchange import Exchange
+from aiconsole.onhost.inferd.settings import AuditSettings
+
+log = logging.getLogger("inferd.audit")
 
 _FLUSH_S = 0.1
 _MAX_WAITING = 10_000
+_MAX_WAITING_BYTES = 16 * 1024 * 1024
+_CLOSE_S = 2.0
 
 
 class Audit:
-    """Collects lines and writes them from a thread: a log that does not read blocks nobody."""
+    """Collects lines and hands them to the thread: a log that does not read blocks nobody."""
 
-    def __init__(self, fd: int, dropped: Callable[[], None]) -> None:
-        self._fd = fd
+    def __init__(
+        self, settings: AuditSettings, release_id: str, dropped: Callable[[int], None]
+    ) -> None:
+        """Begin; nothing is opened before the first line.
+
+        Args:
+            settings: Where the lines go.
+            release_id: Of what serves.
+            dropped: Called with the number of lines that were lost.
+        """
+        self._settings = settings
+        self._release_id = release_id
         self._dropped = dropped
+        self._clock = Clock()
         self._waiting: list[bytes] = []
-        self._writing: asyncio.Future[None] | None = None
+        self._waiting_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._writer = _Writer(_sink(settings), dropped)
 
-    @classmethod
-    def stdout(cls, dropped: Callable[[], None]) -> Audit:
-        """The usual place; journald or the keeper reads it."""
-        return cls(sys.stdout.fileno(), dropped)
+    @property
+    def wants(self) -> int:
+        """How many characters of a prompt are to be written down; 0 is none."""
+        return self._settings.max_prompt_chars if self._settings.prompts else 0
 
     def write(self, exchange: Exchange) -> None:
         """Put a finished request down."""
-        if len(self._waiting) >= _MAX_WAITING:
-            self._dropped()
+        text = line(exchange, self._clock.now(), self._release_id)
+        full = self._waiting_bytes + len(text) > _MAX_WAITING_BYTES
+        if full or len(self._waiting) >= _MAX_WAITING:
+            self._dropped(1)
             return
-        self._waiting.append(_line(exchange))
+        self._waiting.append(text)
+        self._waiting_bytes += len(text)
         if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(_FLUSH_S, self._flush)
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self._flush)
+
+    def reopen(self) -> None:
+        """Open the file anew, after somebody else has moved it away."""
+        self._writer.orders.put("reopen")
+
+    def configure(self, settings: AuditSettings) -> None:
+        """Other settings from now on; what waits goes where it would have gone."""
+        known, self._settings = self._settings, settings
+        places = [(s.path, s.max_bytes, s.keep) for s in (known, settings)]
+        if places[0] != places[1]:
+            self._hand_over()
+            self._writer.orders.put(_sink(settings))
 
     async def close(self) -> None:
         """Write what is left, if the reader still reads."""
         if self._timer is not None:
             self._timer.cancel()
-        for _ in range(2):
-            if self._writing is not None:
-                await asyncio.wait([self._writing], timeout=2.0)
-            self._flush()
+        self._hand_over()
+        self._writer.orders.put("end")
+        await asyncio.get_running_loop().run_in_executor(None, self._writer.join, _CLOSE_S)
 
     def _flush(self) -> None:
         self._timer = None
-        if not self._waiting:
+        if self._writer.busy:  # what waits in here is bounded, what waits there is not
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self._flush)
             return
-        loop = asyncio.get_running_loop()
-        if self._writing is not None and not self._writing.done():
-            self._timer = loop.call_later(_FLUSH_S, self._flush)
-            return
-        data, self._waiting = b"".join(self._waiting), []
-        self._writing = loop.run_in_executor(None, self._put, data)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._waiting:
+            self._writer.orders.put(b"".join(self._waiting))
+            self._waiting, self._waiting_bytes = [], 0
+
+
+class _Writer(threading.Thread):
+    """Does what it is told, in order; a daemon thread, so that a stuck one holds up no end."""
+
+    def __init__(self, sink: Sink, dropped: Callable[[int], None]) -> None:
+        super().__init__(name="audit", daemon=True)
+        self.orders: queue.Queue[bytes | Sink | str] = queue.Queue()
+        self._sink = sink
+        self._dropped = dropped
+        self._lost = 0
+        self.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written, or is about to be."""
+        return bool(self.orders.unfinished_tasks)
+
+    def run(self) -> None:
+        """Until the end is told."""
+        while (order := self.orders.get()) != "end":
+            if isinstance(order, bytes):
+                self._put(order)
+            elif isinstance(order, str):
+                self._sink.reopen()
+            else:
+                self._sink.close()
+                self._sink = order
+            self.orders.task_done()
+        self._sink.close()
 
     def _put(self, data: bytes) -> None:
-        view = memoryview(data)
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError:
-            for _ in range(bytes(view).count(b"\n")):
-                self._dropped()
+            self._sink.write(data)
+        except SinkError as error:
+            if not self._lost:
+                log.error("audit lines are lost: %s", error)
+            self._lost += error.lost
+            self._dropped(error.lost)
+        else:
+            if self._lost:
+                log.warning("audit lines are written again; %d were lost", self._lost)
+            self._lost = 0
 
 
-def _line(exchange: Exchange) -> bytes:
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    return orjson.dumps(
-        {
-            "ts": now,
-            "id": exchange.request_id,
-            "key": exchange.grant.name,
-            "ip": exchange.client,
-            "route": exchange.route,
-            "model": exchange.model,
-            "code": exchange.code,
-            "reason": exchange.reason,
-            "finish": exchange.finish_reason,
-            "stream": exchange.stream,
-            "prompt_tokens": exchange.prompt_tokens,
-            "completion_tokens": exchange.completion_tokens,
-            "queue_s": round(exchange.queue_s, 4),
-            "ttft_s": round(exchange.ttft_s, 4),
-            "total_s": round(exchange.elapsed_s, 4),
-        },
-        option=orjson.OPT_APPEND_NEWLINE,
-    )
+def _sink(settings: AuditSettings) -> Sink:
+    """A file, or what the service manager reads."""
+    if settings.path:
+        return RotatedFile(Path(settings.path), settings.max_bytes, settings.keep)
+    return Stdout(sys.stdout.fileno())

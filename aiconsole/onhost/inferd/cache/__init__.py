@@ -1,1 +1,1 @@
-"""Answers that are given again."""
+"""Answers that are given again: exact ones, to the very same request of the same client."""

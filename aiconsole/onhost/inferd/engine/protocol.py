@@ -10,6 +10,8 @@ EngineState: TypeAlias = Literal[
     "starting", "loading", "ready", "stalled", "restarting", "stopped", "failed"
 ]
 Kind: TypeAlias = Literal["chat", "text"]
+Wish: TypeAlias = Literal["", "use", "no-store"]
+"""What a client wants of the cache; nothing leaves it to the kind of request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Ask:
     """Answers wanted for each prompt."""
     size_bytes: int = 0
     """Of the client's request: its prompt has no more tokens than that."""
+    cache: Wish = ""
 
 
 @dataclass(slots=True)

@@ -19,4 +19,5 @@ class Admin:
     async def status(self, request: Request) -> Response:
         """The tally as it is now."""
         exchanges.of(request.scope).route = "admin"
-        return JsonAnswer(self._gateway.tally.as_json())
+        gateway = self._gateway
+        return JsonAnswer({**gateway.tally.as_json(), "cache": gateway.cache.status()})

@@ -7,6 +7,7 @@ from dataclasses import replace
 from aiconsole.onhost.inferd import ask as asking
 from aiconsole.onhost.inferd import body
 from aiconsole.onhost.inferd import exchange as exchanges
+from aiconsole.onhost.inferd.cache import wish
 from aiconsole.onhost.inferd.delivery import Streamed, Whole
 from aiconsole.onhost.inferd.engine.protocol import Kind
 from aiconsole.onhost.inferd.exchange import Scope
@@ -32,7 +33,7 @@ class Completions:
         given, size_bytes = await body.read(scope, receive, gateway.settings.limits.body_bytes)
         models = gateway.models.seen_by(exchange.grant)
         ask = asking.parse(self._kind, given, models, gateway.engine.context_tokens)
-        ask = replace(ask, size_bytes=size_bytes)
+        ask = replace(ask, size_bytes=size_bytes, cache=wish.of_headers(scope) or ask.cache)
         exchange.model, exchange.stream = gateway.models.name, ask.stream
         delivery = Streamed(send, ask) if ask.stream else Whole(send, ask)
         await Serving(gateway, ask, exchange, delivery).run(receive)

@@ -37,6 +37,9 @@ class Health:
         reason = self._gateway.not_ready()
         engine = self._gateway.engine.status()
         detail = engine.reason or engine.phase or self._gateway.tally.reason
+        detail = (
+            detail or self._gateway.cache.fault
+        )  # worth a word, but no reason to send elsewhere
         answer = {"ready": not reason, "reason": reason, "detail": detail}
         headers = {"retry-after": "1"} if reason else {}
         return JsonAnswer(answer, status_code=503 if reason else 200, headers=headers)

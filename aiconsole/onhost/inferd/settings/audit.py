@@ -10,8 +10,9 @@ from aiconsole.onhost.inferd.settings.table import Table
 class AuditSettings(Table):
     """Where the lines go, and what is in them."""
 
-    path: str = ""
-    """File; empty is stdout, which the service manager keeps."""
+    path: str = Field(default="", pattern=r"^(/.*)?$")
+    """Absolute path of a file, which is made with the mode 0600; empty is stdout, which the
+    service manager keeps."""
     max_bytes: int = Field(default=64 * 1024 * 1024, ge=4096)
     """Size at which a file is set aside."""
     keep: int = Field(default=5, ge=0, le=1000)

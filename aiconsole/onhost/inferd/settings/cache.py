@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aiconsole.onhost.inferd.settings.table import CredentialName, Table
 
@@ -26,3 +27,15 @@ class CacheSettings(Table):
     """Name of the credential with Redis' password."""
     redis_timeout_s: float = Field(default=0.25, gt=0)
     """How long Redis may take; a slower one counts as gone."""
+
+    @model_validator(mode="after")
+    def _redis_can_be_asked(self) -> CacheSettings:
+        if self.backend == "redis" and not self.redis_url:
+            raise ValueError("cache.redis_url is needed by the backend `redis`")
+        parts = urlsplit(self.redis_url)
+        if parts.password or "password" in parse_qs(parts.query):
+            raise ValueError(
+                "cache.redis_url holds a password; it belongs into the credential that "
+                "cache.redis_password names"
+            )
+        return self

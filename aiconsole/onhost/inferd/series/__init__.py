@@ -1,0 +1,1 @@
+"""Series that are made when somebody asks for them."""
