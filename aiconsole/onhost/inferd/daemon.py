@@ -63,6 +63,7 @@ class Daemon:
         self._public = Listener(
             public_app(self._gateway), place.public,
             read_s=settings.limits.read_timeout_s, write_s=settings.limits.write_timeout_s,
+            message_bytes=settings.limits.body_bytes,
         )  # fmt: skip
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()

@@ -9,11 +9,14 @@ from typing import Any, TypeAlias
 
 from starlette.exceptions import HTTPException
 
+from aiconsole.onhost.inferd import exchange as exchanges
 from aiconsole.onhost.inferd.access.grant import Grant
 from aiconsole.onhost.inferd.body import ClientGoneError
+from aiconsole.onhost.inferd.cors import Cors
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.exchange import Exchange, Scope, header
 from aiconsole.onhost.inferd.gateway import Gateway
+from aiconsole.onhost.inferd.handshake import Handshake, SocketApp
 
 log = logging.getLogger("inferd.gate")
 
@@ -29,13 +32,19 @@ _CLIENT_GONE = 499
 class Gate:
     """Wraps an application; `trusted` is the admin socket, whose file mode is its lock."""
 
-    def __init__(self, app: App, gateway: Gateway, *, trusted: bool) -> None:
+    def __init__(self, app: App, sockets: SocketApp, gateway: Gateway, *, trusted: bool) -> None:
         self._app = app
         self._gateway = gateway
         self._trusted = trusted
+        cors = gateway.settings.cors
+        self._cors = Cors(cors) if cors.origins else None
+        self._handshake = Handshake(sockets, gateway, self._cors, self._check, trusted=trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer it here."""
+        if scope["type"] == "websocket":
+            await self._handshake(scope, receive, send)
+            return
         exchange = Exchange.open(scope, trusted=self._trusted)
         mark = (b"x-request-id", exchange.request_id.encode())
 
@@ -50,7 +59,9 @@ class Gate:
         # Starlette's router raises its 404 and 405 only within an application.
         scope["app"] = self._app
         try:
-            self._check_key(scope, exchange)
+            if self._cors is not None and await self._preflight(self._cors, scope, marked):
+                return
+            await self._check(scope, exchange)
             await self._app(scope, receive, marked)
         except ApiError as error:
             await refuse(marked, exchange, error)
@@ -66,6 +77,26 @@ class Gate:
         finally:
             exchange.code = exchange.code or _CLIENT_GONE
             self._gateway.finish(exchange)
+
+    async def _preflight(self, cors: Cors, scope: Scope, send: Send) -> bool:
+        """Mark the answer for the browser; True if that was all that it asked."""
+        exchange = exchanges.of(scope)
+        exchange.headers += cors.headers(scope)
+        found = cors.preflight(scope)
+        if found is None:
+            return False
+        exchange.route = "preflight"
+        await send({"type": "http.response.start", "status": 204, "headers": found})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return True
+
+    async def _check(self, scope: Scope, exchange: Exchange) -> None:
+        """Whether this may be asked; a WebSocket's requests are checked one by one.
+
+        Raises:
+            ApiError: It may not.
+        """
+        self._check_key(scope, exchange)
 
     def _check_key(self, scope: Scope, exchange: Exchange) -> None:
         if self._trusted or not self._needs_key(scope, exchange.client):
