@@ -14,7 +14,7 @@ from aiconsole.onhost.inferd.routes.generate import Generate
 from aiconsole.onhost.inferd.routes.health import Health
 from aiconsole.onhost.inferd.routes.metrics import MetricsPage
 from aiconsole.onhost.inferd.routes.models import Models
-from aiconsole.onhost.inferd.routes.stream import Stream
+from aiconsole.onhost.inferd.routes.stream import Stream, no_upgrade
 
 
 def public_app(gateway: Gateway) -> Gate:
@@ -41,6 +41,7 @@ def _routes(gateway: Gateway) -> list[Route]:
         Route("/v1/embeddings", Embeddings(gateway), methods=["POST"]),
         Route("/v1/generate", Generate(gateway, "generate"), methods=["POST"]),
         Route("/v1/inference", Generate(gateway, "inference"), methods=["POST"]),
+        Route("/v1/stream", no_upgrade, methods=["GET"]),
         Route("/v1/models", models.index, methods=["GET"]),
         Route("/v1/models/{name:path}", models.one, methods=["GET"]),
         Route("/health", health.health, methods=["GET", "POST"]),

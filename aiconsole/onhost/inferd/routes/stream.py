@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
+from starlette.responses import Response
+
+from aiconsole.onhost.inferd import exchange as exchanges
 from aiconsole.onhost.inferd.conversation import Conversation
+from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.exchange import Scope
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.handshake import Check, Receive, Send
@@ -26,3 +31,11 @@ class Stream:
             await Conversation(gateway, scope, receive, send, check).run(trusted=self._trusted)
         finally:
             gateway.sockets_open -= 1
+
+
+async def no_upgrade(request: Request) -> Response:
+    """Who comes by plain HTTP is told what to use."""
+    exchanges.of(request.scope).route = "stream"
+    raise ApiError(
+        426, "This path wants a WebSocket: ask with `Upgrade: websocket`.", code="upgrade_required"
+    )

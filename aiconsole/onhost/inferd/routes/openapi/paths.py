@@ -80,7 +80,7 @@ OPERATIONS = (
         "the connection opens and with each request. On shutdown the answer at work is finished, "
         "and the connection is closed with 1001. Browsers' pages need an origin that the server "
         "allows.",
-        status=101, refusals=(400, 401, 403, 404, 503),
+        status=101, refusals=(400, 401, 403, 426, 503),
     ),
     Operation(
         "/v1/models", "get", "listModels", "The model, under each of its names",
@@ -123,6 +123,7 @@ REFUSALS = {
     409: "The WebSocket has a request at work and one that waits.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    426: "The path wants a WebSocket.",
     429: "Too many requests or tokens; `Retry-After` says when to come back.",
     500: "The server or its engine failed.",
     503: "Not now: the queue is full, the engine is loading, or the server shuts down.",
