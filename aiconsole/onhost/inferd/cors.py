@@ -25,7 +25,7 @@ class Cors:
     def __init__(self, settings: CorsSettings) -> None:
         self._any = "*" in settings.origins
         self._origins = frozenset(origin.encode() for origin in settings.origins)
-        self._max_age = str(settings.max_age_s).encode()
+        self._max_age = str(int(settings.max_age_s)).encode()
 
     def allows(self, origin: bytes) -> bool:
         """Whether a page of that origin may ask."""

@@ -208,7 +208,7 @@ def test_a_client_that_does_not_read_is_cut(room: Path, slow_model: Path) -> Non
             address = urlsplit(running.url)
             sock.connect((address.hostname, address.port))
             with connect(_url(running), sock=sock, max_queue=1, close_timeout=1) as ws:
-                ws.send(json.dumps({**LONG, "n": 8}))
+                ws.send(json.dumps({**LONG, "n": 4, "logprobs": 20}))
                 until(lambda: "inferd_requests_running 1.0" in _metrics(running), "it runs")
                 until(lambda: "inferd_websockets 0.0" in _metrics(running), "it is cut")
                 until(lambda: "inferd_requests_running 0.0" in _metrics(running), "the slot")

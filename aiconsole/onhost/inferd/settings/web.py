@@ -40,4 +40,5 @@ class CorsSettings(Table):
 
     origins: list[Annotated[str, AfterValidator(_origin)]] = []
     """Such as `https://chat.example.com`; `*` is every one, and then no credentials."""
-    max_age_s: int = Field(default=600, ge=0, le=86400)
+    max_age_s: float = Field(default=600.0, ge=0, le=86400)
+    """How long a browser may remember what it was told."""
