@@ -62,7 +62,8 @@ def tools(given: dict[str, Any]) -> dict[str, Any]:
         _check_tool(tool, f"tools[{index}]")
     if isinstance(choice, dict):
         # llama.cpp takes a named function for `auto`; the only tool that must be used is the same.
-        name = (choice.get("function") or {}).get("name") if choice.get("type") else None
+        function = choice.get("function")
+        name = function.get("name") if isinstance(function, dict) else None
         found = [tool for tool in found if tool["function"]["name"] == name]
         if not found:
             raise bad_request("`tool_choice` names no function of `tools`.", param="tool_choice")

@@ -144,7 +144,9 @@ def test_ping_is_answered(ws: ClientConnection) -> None:
 
 
 def test_cancel_frees_the_slot(room: Path, slow_model: Path) -> None:
-    with daemon(room, settings_text(slow_model, engine="slots = 1", limits="running = 1")) as running:
+    with daemon(
+        room, settings_text(slow_model, engine="slots = 1", limits="running = 1")
+    ) as running:
         running.until_ready()
         with _open(running) as ws:
             ws.send(json.dumps({"id": "long", **LONG}))

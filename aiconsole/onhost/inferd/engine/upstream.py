@@ -101,6 +101,8 @@ class OpenAIUpstream:
         for choice in fields["choices"]:
             if "message" in choice:
                 choice["delta"] = choice.pop("message")
+                for index, call in enumerate(choice["delta"].get("tool_calls") or ()):
+                    call.setdefault("index", index)  # only a stream numbers them
         return [Chunk(b"", fields)]
 
     async def embed(self, body: dict[str, Any]) -> dict[str, Any]:
