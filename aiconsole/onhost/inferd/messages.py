@@ -97,31 +97,24 @@ def response_format(given: dict[str, Any]) -> dict[str, Any] | None:
         ApiError: 400, a form that is not known, or without its schema.
     """
     form = given["response_format"]
-    kind = form.get("type")
+    kind, nested = form.get("type"), form.get("json_schema")
     if kind == "text":
         return None
-    if kind == "json_object":
-        schema = form.get("schema")
-        _check_schema(schema or {})
-        return {"type": "json_object", **({"schema": schema} if schema else {})}
-    if kind != "json_schema":
+    if kind not in ("json_object", "json", "json_schema"):
         raise _wrong_format("`response_format.type` must be text, json_object or json_schema.")
-    nested = form.get("json_schema")
-    # OpenAI nests the schema with its name; some clients send it bare.
-    schema = nested.get("schema") if isinstance(nested, dict) else form.get("schema")
-    if schema is None:
-        raise _wrong_format("`response_format.json_schema.schema` is missing.")
-    _check_schema(schema)
-    name = nested.get("name") if isinstance(nested, dict) else None
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": name or "answer", "schema": schema, "strict": True},
-    }
-
-
-def _check_schema(schema: Any) -> None:
+    # OpenAI nests the schema with its name; others send it bare, Hugging Face's client as a value.
+    named = nested if isinstance(nested, dict) else {}
+    schema = next((one for one in _schemas(form, named) if one is not None), None)
+    if schema is None and kind == "json_object":
+        return {"type": "json_object"}
     if not isinstance(schema, dict):
-        raise _wrong_format("The schema of `response_format` must be an object.")
+        raise _wrong_format("`response_format.json_schema.schema` must be an object.")
+    name = named.get("name") or "answer"
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
+
+
+def _schemas(form: dict[str, Any], named: dict[str, Any]) -> tuple[Any, Any, Any]:
+    return named.get("schema"), form.get("schema"), form.get("value")
 
 
 def _wrong_format(message: str) -> ApiError:

@@ -34,9 +34,11 @@ def tools_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def with_tools(tools_model: Path) -> Iterator[Running]:
     """A daemon with that model."""
-    with tempfile.TemporaryDirectory(prefix="inferd-test-") as name:
-        with daemon(Path(name), settings_text(tools_model)) as running:
-            yield running.until_ready()
+    with (
+        tempfile.TemporaryDirectory(prefix="inferd-test-") as name,
+        daemon(Path(name), settings_text(tools_model)) as running,
+    ):
+        yield running.until_ready()
 
 
 @pytest.fixture

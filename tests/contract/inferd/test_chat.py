@@ -27,8 +27,9 @@ def _tool(name: str, *cities: str) -> dict[str, Any]:
 
 WEATHER, TIME = _tool("get_weather", "Oslo", "Rome"), _tool("get_time", "Lima")
 CALL = {
-    "messages": HI, "tools": [WEATHER, TIME], "tool_choice": "required", "max_tokens": 300, "parallel_tool_calls": False,
-    "temperature": 0, "stop": ["</tool_call>"], "logit_bias": {str(TOOL_MARK_TOKEN): 100},
+    "messages": HI, "tools": [WEATHER, TIME], "tool_choice": "required",
+    "parallel_tool_calls": False, "max_tokens": 300, "temperature": 0,
+    "stop": ["</tool_call>"], "logit_bias": {str(TOOL_MARK_TOKEN): 100},
 }  # fmt: skip
 
 
@@ -234,8 +235,8 @@ def test_logprobs_of_a_completion_have_its_own_shape(client: httpx.Client) -> No
 
     chunks = _events(client.post(TEXT, json={**body, "stream": True}).text)
     lists = [c["choices"][0]["logprobs"] for c in chunks if c["choices"][0]["logprobs"]]
-    assert sum([one["tokens"] for one in lists], []) == logprobs["tokens"]
-    assert sum([one["text_offset"] for one in lists], []) == logprobs["text_offset"]
+    for name in ("tokens", "text_offset"):
+        assert [item for one in lists for item in one[name]] == logprobs[name]
 
     chosen = client.post(TEXT, json={**body, "logprobs": 0}).json()["choices"][0]["logprobs"]
     assert chosen["tokens"] == logprobs["tokens"]

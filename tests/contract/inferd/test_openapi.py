@@ -55,7 +55,8 @@ def _fits(document: dict[str, Any], schema: Any, value: Any, where: str = "answe
     """Just as much of JSON Schema as the document uses; what it does not know fails."""
     schema = _resolved(document, schema)
     known = {"type", "properties", "required", "items", "anyOf", "const", "enum", "description",
-             "minimum", "maximum", "minItems", "maxItems", "maxLength", "default", "examples"}  # fmt: skip
+             "minimum", "maximum", "minItems", "maxItems", "maxLength", "default",
+             "examples"}  # fmt: skip
     assert set(schema) <= known, (where, set(schema) - known)
     if "anyOf" in schema:
         faults = []
@@ -71,7 +72,7 @@ def _fits(document: dict[str, Any], schema: Any, value: Any, where: str = "answe
         assert value in schema["enum"], where
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
-    types = {"string": str, "integer": int, "number": (int, float), "boolean": bool,
+    types: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool,
              "array": list, "object": dict, "null": type(None)}  # fmt: skip
     assert not kinds or any(isinstance(value, types[kind]) for kind in kinds), (where, value)
     if isinstance(value, list):

@@ -31,7 +31,8 @@ def _url(running: Running) -> str:
 
 
 def _open(running: Running, **options: Any) -> ClientConnection:
-    return connect(_url(running), open_timeout=30, close_timeout=10, **options)
+    found: ClientConnection = connect(_url(running), open_timeout=30, close_timeout=10, **options)
+    return found
 
 
 @pytest.fixture
