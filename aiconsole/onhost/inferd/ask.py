@@ -7,10 +7,12 @@ from typing import Any
 
 from aiconsole.onhost.inferd.engine.protocol import Ask, Kind, Wish
 from aiconsole.onhost.inferd.errors import ApiError, bad_request
+from aiconsole.onhost.inferd.messages import messages, response_format, tools
 from aiconsole.onhost.inferd.served import Served
 
 _MAX_CHOICES = 16
 _MAX_STOPS = 16
+_MAX_LOGPROBS = 20
 
 
 def _number(low: float, high: float) -> Callable[[Any], str]:
@@ -39,11 +41,6 @@ def _stop(value: Any) -> str:
     return "" if good else f"must be a text or a list of at most {_MAX_STOPS} texts"
 
 
-def _logprobs(value: Any) -> str:
-    good = isinstance(value, bool) or (type(value) is int and 0 <= value <= 20)
-    return "" if good else "must be true, false, or a whole number from 0 to 20"
-
-
 _PASSED_ON: dict[str, Callable[[Any], str]] = {
     "temperature": _number(0, 100),
     "top_p": _number(0, 1),
@@ -55,15 +52,18 @@ _PASSED_ON: dict[str, Callable[[Any], str]] = {
     "seed": _whole(-(2**63), 2**63 - 1),
     "stop": _stop,
     "n": _whole(1, _MAX_CHOICES),
-    "logprobs": _logprobs,
-    "top_logprobs": _whole(0, 20),
     "logit_bias": lambda value: (
         "" if isinstance(value, (dict, list)) else "must be an object or a list"
     ),
     "ignore_eos": _is(bool, "true or false"),
-    "response_format": _is(dict, "an object"),
+}
+_TEXT_ONLY: dict[str, Callable[[Any], str]] = {
+    "logprobs": _whole(0, _MAX_LOGPROBS),
 }
 _CHAT_ONLY: dict[str, Callable[[Any], str]] = {
+    "logprobs": _is(bool, "true or false"),
+    "top_logprobs": _whole(0, _MAX_LOGPROBS),
+    "response_format": _is(dict, "an object"),
     "tools": _is(list, "a list"),
     "tool_choice": lambda value: (
         "" if isinstance(value, (str, dict)) else "must be a text or an object"
@@ -73,8 +73,24 @@ _CHAT_ONLY: dict[str, Callable[[Any], str]] = {
 }
 _CHECKS: dict[Kind, dict[str, Callable[[Any], str]]] = {
     "chat": {**_PASSED_ON, **_CHAT_ONLY},
-    "text": _PASSED_ON,
+    "text": {**_PASSED_ON, **_TEXT_ONLY},
 }
+_REFUSED: dict[Kind, dict[str, tuple[tuple[Any, ...], str]]] = {
+    "chat": {
+        "functions": (([],), "Use `tools`."),
+        "function_call": (("none",), "Use `tool_choice`."),
+        "audio": ((), "The answer is text."),
+        "modalities": ((["text"],), "The answer is text."),
+        "prediction": ((), ""),
+    },
+    "text": {
+        "echo": ((False,), "The prompt is not given back."),
+        "suffix": (("",), "The model goes on with the prompt and fills no gap."),
+        "best_of": ((1,), "Use `n`, and choose among the answers."),
+        "response_format": (({"type": "text"},), "Use /v1/chat/completions."),
+    },
+}
+"""What would change the answer and is not done: the values that ask for nothing, and advice."""
 
 
 def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int) -> Ask:
@@ -86,7 +102,7 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
     served.check(given.get("model"))
     body: dict[str, Any] = {"model": served.name}
     if kind == "chat":
-        body["messages"] = _messages(given)
+        body["messages"] = messages(given)
     else:
         body["prompt"] = _fitting(_prompt(given), context_tokens)
     for name, check in _CHECKS[kind].items():
@@ -96,6 +112,11 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
         if fault := check(value):
             raise bad_request(f"`{name}` {fault}.", param=name)
         body[name] = value
+    _refuse_unsupported(kind, given)
+    if kind == "chat":
+        _settle_chat(body)
+    elif body.get("logprobs") == 0:
+        body["logprobs"] = 1  # the engine takes 0 for none at all
     body["max_tokens"] = _max_tokens(given, context_tokens)
     stream, include_usage = _streaming(given)
     return Ask(kind, body, stream, include_usage, body.get("n", 1), cache=_cache(given))
@@ -122,6 +143,51 @@ def _fitting(prompt: Any, context_tokens: int) -> Any:
         param="prompt",
         extra={"n_prompt_tokens": len(prompt), "n_ctx": context_tokens},
     )
+
+
+def kind_of(given: dict[str, Any]) -> Kind:
+    """Which of the two a request is, where its path does not say so.
+
+    Raises:
+        ApiError: 400, both or neither.
+    """
+    chat, text = (given.get(name) is not None for name in ("messages", "prompt"))
+    if chat and text:
+        raise bad_request("`messages` and `prompt` exclude each other.", param="prompt")
+    if not (chat or text):
+        raise bad_request(
+            "`messages` or `prompt` is missing.", param="messages", code="missing_field"
+        )
+    return "chat" if chat else "text"
+
+
+def _refuse_unsupported(kind: Kind, given: dict[str, Any]) -> None:
+    for name, (harmless, advice) in _REFUSED[kind].items():
+        value = given.get(name)
+        if value is None or value in harmless or (name == "best_of" and value == given.get("n")):
+            continue
+        raise _unsupported(name, advice)
+
+
+def _unsupported(name: str, advice: str) -> ApiError:
+    text = f"`{name}` is not supported. {advice}".strip()
+    return bad_request(text, param=name, code="unsupported_parameter")
+
+
+def _settle_chat(body: dict[str, Any]) -> None:
+    """What fields of a chat mean together."""
+    if body.get("top_logprobs") and not body.get("logprobs"):
+        raise bad_request("`top_logprobs` needs `logprobs`: true.", param="top_logprobs")
+    if body.get("logprobs"):
+        body["top_logprobs"] = body.get("top_logprobs") or 1  # or the engine sends twenty
+    chosen = tools(body)
+    for name in ("tools", "tool_choice"):
+        body.pop(name, None)
+    body.update(chosen)
+    if "response_format" in body and (form := response_format(body)) is not None:
+        body["response_format"] = form
+    else:
+        body.pop("response_format", None)
 
 
 def _max_tokens(given: dict[str, Any], context_tokens: int) -> int:
@@ -154,37 +220,6 @@ def _streaming(given: dict[str, Any]) -> tuple[bool, bool]:
             param="stream_options",
         )
     return bool(stream), bool(include)
-
-
-def _messages(given: dict[str, Any]) -> list[Any]:
-    messages = given.get("messages")
-    if messages is None:
-        raise bad_request("`messages` is missing.", param="messages", code="missing_field")
-    if not isinstance(messages, list) or not messages:
-        raise bad_request("`messages` must be a list of at least one message.", param="messages")
-    for index, message in enumerate(messages):
-        _check_message(message, f"messages[{index}]")
-    return messages
-
-
-def _check_message(message: Any, where: str) -> None:
-    if not isinstance(message, dict):
-        raise bad_request(f"`{where}` must be an object.", param=where)
-    if not isinstance(message.get("role"), str):
-        raise bad_request(f"`{where}.role` must be a text.", param=f"{where}.role")
-    content = message.get("content")
-    if content is None and (message.get("tool_calls") or message.get("role") == "assistant"):
-        return
-    if isinstance(content, list):
-        for part in content:
-            # Pictures and sounds would make the engine open what they point at.
-            good = isinstance(part, dict) and part.get("type") == "text"
-            if not good or not isinstance(part.get("text"), str):
-                raise bad_request(
-                    f"`{where}.content` may hold text only.", param=f"{where}.content"
-                )
-    elif not isinstance(content, str):
-        raise bad_request(f"`{where}.content` must be a text.", param=f"{where}.content")
 
 
 def _prompt(given: dict[str, Any]) -> Any:

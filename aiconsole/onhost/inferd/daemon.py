@@ -68,6 +68,7 @@ class Daemon:
             public_app(self._gateway), place.public,
             read_s=settings.limits.read_timeout_s, write_s=settings.limits.write_timeout_s,
             tls=self._certificate.context if self._certificate else None,
+            message_bytes=settings.limits.body_bytes,
         )  # fmt: skip
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()

@@ -28,7 +28,7 @@ from aiconsole.onhost.inferd.served import Served
 from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.tally import Tally
 
-_PROBES = frozenset({"health", "ready", "metrics", "admin"})
+_PROBES = frozenset({"health", "ready", "metrics", "admin", "preflight", "upgrade"})
 _SPARE_PLACES = 2
 
 
@@ -61,6 +61,7 @@ class Gateway:
         self.admission = Admission(settings.limits.running or 1, settings.limits.queue)
         self.meter = Meter(settings.limits, self.metrics.rejected.labels("rate").inc)
         self.lifelines: set[Lifeline] = set()
+        self.sockets_open = 0
         self.version = __version__
         self._publish()
 
@@ -123,6 +124,7 @@ class Gateway:
         self.metrics.model_info.labels(model.name, model.sha256, self.tally.release_id).set(1)
         gauge("inferd_requests_running", "Requests in the engine.", lambda: self.admission.running)
         gauge("inferd_requests_waiting", "Requests in the queue.", lambda: self.admission.waiting)
+        gauge("inferd_websockets", "WebSockets that are open.", lambda: self.sockets_open)
         gauge("inferd_ready", "1 while requests are welcome.", lambda: not self.not_ready())
         gauge("inferd_draining", "1 while the daemon is ending.", lambda: self.draining)
         self.metrics.counter(

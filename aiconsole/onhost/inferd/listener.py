@@ -15,7 +15,6 @@ import socket
 import ssl
 import termios
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import Any, cast
 from weakref import WeakSet
 
@@ -25,6 +24,7 @@ from uvicorn.server import ServerState
 
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.gate import Gate
+from aiconsole.onhost.inferd.socket_connection import SocketConnection, http_answer
 from aiconsole.onhost.inferd.together import Together
 
 log = logging.getLogger("inferd.listener")
@@ -32,6 +32,7 @@ log = logging.getLogger("inferd.listener")
 BACKLOG = 4096
 _KEEP_ALIVE_S = 75
 _USUAL_S = 60.0
+_MESSAGE_BYTES = 4 * 1024 * 1024
 _HEAD_LIMIT_BYTES = 64 * 1024
 _HEADERS = 256
 _WRAPPING = 16
@@ -178,6 +179,30 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
+    def handle_websocket_upgrade(self) -> None:
+        """Become a WebSocket, unless an answer is still under way: it would lose its connection."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if busy or self.pipeline:
+            self.send_400_response("")
+            return
+        self._forget_patience()
+        self.resume_writing()
+        self.connections.discard(self)
+        made = SocketConnection(
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        made.connection_made(self.transport)
+        made.data_received(self._head())
+        if not made.handshake_initiated:
+            self.send_400_response("")
+        self.transport.set_protocol(made)
+
+    def _head(self) -> bytes:
+        """The request's head, once more."""
+        lines = [b"%s %s HTTP/1.1" % (self.scope["method"].encode(), self.url)]
+        lines += [b"%s: %s" % pair for pair in self.scope["headers"]]
+        return b"\r\n".join([*lines, b"", b""])
+
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets an error in our shape."""
         self._answer(self._refusal)
@@ -192,11 +217,7 @@ class Connection(HttpToolsProtocol):
         if self._owes_another():
             self.transport.close()
             return
-        body = error.as_json()
-        reason = HTTPStatus(error.status).phrase.encode()
-        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n" % (error.status, reason)
-        head += b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(head + body)
+        self.transport.write(http_answer(error))
         self.transport.close()
 
     def _owes_another(self) -> bool:
@@ -239,6 +260,7 @@ class Listener:
         read_s: float = _USUAL_S,
         write_s: float = _USUAL_S,
         tls: ssl.SSLContext | None = None,
+        message_bytes: int = _MESSAGE_BYTES,
     ) -> None:
         """Prepare; nothing is accepted yet.
 
@@ -248,6 +270,7 @@ class Listener:
             read_s: How long a request may take to arrive.
             write_s: How long a client may take nothing of its answer.
             tls: What to show to clients; None speaks plainly.
+            message_bytes: How long a message on a WebSocket may be.
         """
         self._sock = sock
         self._tls = tls
@@ -257,7 +280,9 @@ class Listener:
         self._config = uvicorn.Config(
             app,
             http=Connection,
-            ws="none",
+            ws=SocketConnection,
+            ws_max_size=message_bytes,
+            ws_per_message_deflate=False,
             lifespan="off",
             interface="asgi3",
             log_config=None,
@@ -342,8 +367,9 @@ class Listener:
             self._greeting.discard(connection)
         return False
 
-    def _connections(self) -> list[Connection]:
-        return [c for c in self._state.connections if isinstance(c, Connection)]
+    def _connections(self) -> list[Connection | SocketConnection]:
+        kinds = (Connection, SocketConnection)
+        return [c for c in self._state.connections if isinstance(c, kinds)]
 
     async def _keep_date(self) -> None:
         while True:

@@ -26,6 +26,22 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gguf.write(tmp_path_factory.mktemp("models") / "slow.gguf", tiny_gguf.SLOW)
 
 
+@pytest.fixture(scope="session")
+def tools_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose template knows tools."""
+    return tiny_gguf.write(tmp_path_factory.mktemp("models") / "tools.gguf", tiny_gguf.TOOLS)
+
+
+@pytest.fixture(scope="module")
+def with_tools(tools_model: Path) -> Iterator[Running]:
+    """A daemon with that model."""
+    with (
+        tempfile.TemporaryDirectory(prefix="inferd-test-") as name,
+        daemon(Path(name), settings_text(tools_model)) as running,
+    ):
+        yield running.until_ready()
+
+
 @pytest.fixture
 def room() -> Iterator[Path]:
     """A directory with a short path: sockets live in it."""

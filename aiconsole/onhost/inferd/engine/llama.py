@@ -26,7 +26,7 @@ from aiconsole.onhost.inferd.engine.sizing import Sizing, size
 from aiconsole.onhost.inferd.engine.upstream import OpenAIUpstream
 from aiconsole.onhost.inferd.engine.vigil import Vigil
 from aiconsole.onhost.inferd.engine.worker import WorkerSpec
-from aiconsole.onhost.inferd.errors import ApiError, unavailable
+from aiconsole.onhost.inferd.errors import ApiError, bad_request, unavailable
 from aiconsole.onhost.inferd.gguf import GgufHeader
 from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings
 from aiconsole.onhost.inferd.start_error import StartError
@@ -108,6 +108,10 @@ class LlamaEngine:
         """llama.cpp's own series."""
         return await self._ready_upstream().metrics_text()
 
+    @property
+    def _knows_tools(self) -> bool:
+        return self._header is not None and "tools" in self._header.chat_template
+
     def _ready_upstream(self) -> OpenAIUpstream:
         if self._upstream is None or self._status.state != "ready":
             raise unavailable(
@@ -120,6 +124,12 @@ class LlamaEngine:
     async def stream(self, ask: Ask) -> AsyncGenerator[list[Chunk], None]:
         """Compute one request."""
         upstream = self._ready_upstream()
+        if "tools" in ask.body and not self._knows_tools:
+            # llama.cpp would leave them out without a word.
+            raise bad_request(
+                "This model knows no tools: its chat template does not mention them.",
+                param="tools", code="tools_unsupported",
+            )  # fmt: skip
         with self._progress.at_work():
             async with aclosing(self._computed(upstream, ask)) as batches:
                 async for batch in batches:

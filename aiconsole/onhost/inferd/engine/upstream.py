@@ -7,6 +7,7 @@ shape in which llama.cpp notices at once that its client has gone, and frees the
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiconsole.onhost.inferd.errors import ApiError, bad_request, unavailable
 _PATHS: dict[Kind, str] = {"chat": "/v1/chat/completions", "text": "/v1/completions"}
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
 _CONNECT_TIMEOUT_S = 5.0
+_TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large to process.*batch size: (\d+)")
 _KEPT_S = 2.0  # llama.cpp closes an idle connection after 5 s
 
 
@@ -99,6 +101,8 @@ class OpenAIUpstream:
         for choice in fields["choices"]:
             if "message" in choice:
                 choice["delta"] = choice.pop("message")
+                for index, call in enumerate(choice["delta"].get("tool_calls") or ()):
+                    call.setdefault("index", index)  # only a stream numbers them
         return [Chunk(b"", fields)]
 
     async def embed(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -242,6 +246,13 @@ def _refusal(status: int, body: bytes) -> ApiError:
         return ApiError(
             400, message, code="context_length_exceeded", param="messages", extra=numbers
         )
+    if found := _TOO_LARGE.match(message):
+        given, limit = int(found[1]), int(found[2])
+        return ApiError(
+            400, f"An input has {given} tokens; at most {limit} can be embedded in one.",
+            code="context_length_exceeded", param="input",
+            extra={"n_prompt_tokens": given, "n_ctx": limit},
+        )  # fmt: skip
     if 400 <= status < 500 and status not in (401, 403, 404):
         return bad_request(message, code="engine_refused")
     if status == 503:

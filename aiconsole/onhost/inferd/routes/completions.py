@@ -8,11 +8,12 @@ from aiconsole.onhost.inferd import ask as asking
 from aiconsole.onhost.inferd import body
 from aiconsole.onhost.inferd import exchange as exchanges
 from aiconsole.onhost.inferd.cache import wish
-from aiconsole.onhost.inferd.delivery import Streamed, Whole
+from aiconsole.onhost.inferd.delivery import Delivery, Streamed, Whole
 from aiconsole.onhost.inferd.engine.protocol import Kind
 from aiconsole.onhost.inferd.exchange import Scope
 from aiconsole.onhost.inferd.gate import Receive, Send
 from aiconsole.onhost.inferd.gateway import Gateway
+from aiconsole.onhost.inferd.logprobs import TokenLists
 from aiconsole.onhost.inferd.serving import Serving
 
 _ROUTES: dict[Kind, str] = {"chat": "chat", "text": "completions"}
@@ -35,5 +36,7 @@ class Completions:
         ask = asking.parse(self._kind, given, models, gateway.engine.context_tokens)
         ask = replace(ask, size_bytes=size_bytes, cache=wish.of_headers(scope) or ask.cache)
         exchange.model, exchange.stream = gateway.models.name, ask.stream
-        delivery = Streamed(send, ask) if ask.stream else Whole(send, ask)
+        delivery: Delivery = Streamed(send, ask) if ask.stream else Whole(send, ask)
+        if self._kind == "text" and "logprobs" in ask.body:
+            delivery = TokenLists(delivery, given["logprobs"])
         await Serving(gateway, ask, exchange, delivery).run(receive)

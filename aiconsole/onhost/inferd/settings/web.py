@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from aiconsole.onhost.inferd.settings.table import Table
 
@@ -25,9 +26,19 @@ class MetricsSettings(Table):
     """Further names under which the main series are shown."""
 
 
+def _origin(text: str) -> str:
+    if text != "*" and not re.fullmatch(r"https?://[a-z0-9.\[\]:_-]+", text):
+        raise ValueError(
+            "must be an origin as a browser sends it, such as https://chat.example.com: in small "
+            "letters, without a path"
+        )
+    return text
+
+
 class CorsSettings(Table):
     """`[cors]`: web pages that may ask from a browser; none by default."""
 
-    origins: list[str] = []
+    origins: list[Annotated[str, AfterValidator(_origin)]] = []
     """Such as `https://chat.example.com`; `*` is every one, and then no credentials."""
-    max_age_s: int = Field(default=600, ge=0, le=86400)
+    max_age_s: float = Field(default=600.0, ge=0, le=86400)
+    """How long a browser may remember what it was told."""

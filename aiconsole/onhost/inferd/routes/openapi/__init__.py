@@ -1,0 +1,1 @@
+"""What the API is, as data: OpenAPI 3.1, and the page for people that is made of it."""
