@@ -22,7 +22,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from aiconsole.onhost.inferd.errors import ApiError
+from aiconsole.onhost.inferd.crowd import Crowd
+from aiconsole.onhost.inferd.errors import ApiError, unavailable
 from aiconsole.onhost.inferd.gate import Gate
 from aiconsole.onhost.inferd.socket_connection import SocketConnection, http_answer
 from aiconsole.onhost.inferd.together import Together
@@ -46,6 +47,7 @@ _GREETING_S = 5.0
 
 
 _NOT_HTTP = ApiError(400, "This is not a valid HTTP request.", code="invalid_http")
+_TOO_MANY = unavailable("Too many clients are connected.", code="too_many_connections")
 _TOO_LARGE = ApiError(431, "The request's headers are too large.", code="headers_too_large")
 
 
@@ -57,6 +59,10 @@ class _State(ServerState):
     """For a request to arrive whole, and for a new connection to begin one."""
     write_s = _USUAL_S
     """For a client to take something of its answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crowd: Crowd[Connection] = Crowd()
 
 
 class Connection(HttpToolsProtocol):
@@ -91,10 +97,14 @@ class Connection(HttpToolsProtocol):
         """A client that connects and says nothing is not kept for ever."""
         self._made, self.idle_since = True, self.loop.time()
         super().connection_made(Together(transport))  # type: ignore[arg-type]
+        if not self._limits.crowd.admit(self):
+            self._answer(_TOO_MANY)
+            return
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
+        self._limits.crowd.leaves(self)
         self._forget_patience()
         self.resume_writing()
         super().connection_lost(exc)
@@ -118,6 +128,7 @@ class Connection(HttpToolsProtocol):
         self._reading = self._in_head = self._fresh = True
         self._extra_bytes = self._body_bytes = 0
         self._late = False
+        self._limits.crowd.works(self)
         super().on_message_begin()
         self._forget_patience()
         self._expect_request()
@@ -156,6 +167,8 @@ class Connection(HttpToolsProtocol):
         """The connection is idle again."""
         self._made, self.idle_since = True, self.loop.time()
         super().on_response_complete()
+        if not (self._reading or self.pipeline):
+            self._limits.crowd.rests(self)
 
     def pause_writing(self) -> None:
         """The client does not read what it asked for; it may do so for a while."""
@@ -173,6 +186,15 @@ class Connection(HttpToolsProtocol):
         """Idle for too long; but a request that has just arrived is served."""
         if self.idle:
             super().timeout_keep_alive_handler()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Another protocol takes the connection over, and we hear of it no more."""
+        self._limits.crowd.leaves(self)
+        super().handle_websocket_upgrade()
+
+    def dismiss(self) -> None:
+        """Make room for another one."""
+        self.transport.close()
 
     def announce_end(self) -> None:
         """Let the answer under way say that it is the last, if its head is not out yet."""

@@ -205,6 +205,62 @@ def test_ten_thousand_idle_connections(tiny_model: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@pytest.mark.parametrize("part", [b"", b"GET /health HTTP/1.1\r\n\r\n"], ids=["silent", "idle"])
+def test_more_connections_than_files(tiny_model: Path, part: bytes) -> None:
+    """Who does nothing makes room, so that whoever asks is served at every moment."""
+    with _few_files(tiny_model, read_timeout_s=120) as running, contextlib.ExitStack() as stack:
+        waiting = []
+        with httpx.Client(base_url=running.url, timeout=20) as client:
+            for number in range(400):
+                sock = stack.enter_context(socket.create_connection(_at(running), timeout=20))
+                if part:
+                    sock.sendall(part)
+                    assert sock.recv(65536).startswith(b"HTTP/1.1 200 ")
+                waiting.append(sock)
+                if number % 40 == 0:
+                    _served(running)
+                    assert client.post(TEXT, json=SHORT).status_code == 200
+        assert _files(running.process.pid) < 300
+        assert _all(waiting[0]) == b"", "the first one went"
+        waiting[-1].sendall(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert _all(waiting[-1]).startswith(b"HTTP/1.1 200 "), "the last one is welcome"
+
+
+def test_more_halves_of_requests_than_files(tiny_model: Path) -> None:
+    """Those who come then hear why they cannot be served, and are served when time is up."""
+    with _few_files(tiny_model, read_timeout_s=3) as running, contextlib.ExitStack() as stack:
+        with httpx.Client(base_url=running.url, timeout=20) as client:
+            assert client.post(TEXT, json=SHORT).status_code == 200
+        slow, codes = [], set()
+        for _ in range(250):
+            sock = stack.enter_context(socket.create_connection(_at(running), timeout=20))
+            with contextlib.suppress(ConnectionError):
+                sock.sendall(b"POST /v1/completions HTTP/1.1\r\n")
+            slow.append(sock)
+        for sock in slow:
+            answer = _all(sock)
+            codes.add(answer[9:12])
+            if answer[9:12] == b"503":
+                assert b"too_many_connections" in answer
+                assert b"retry-after: 1" in answer
+        assert {b"408", b"503"} <= codes <= {b"408", b"503", b""}
+        _served(running)
+        assert running.status()["failed"] == 0
+
+
+@contextlib.contextmanager
+def _few_files(model: Path, *, read_timeout_s: int) -> Iterator[Running]:
+    """A daemon that may have 300 files open."""
+    text = settings_text(model, limits=f"read_timeout_s = {read_timeout_s}")
+    with (
+        tempfile.TemporaryDirectory(prefix="inferd-test-") as name,
+        daemon(Path(name), text) as running,
+    ):
+        # Long before it has come so far as to listen; it would raise a soft limit by itself.
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (300, 300))
+        yield running.until_ready()
+
+
 _IDLE = """
 import socket, sys
 host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
