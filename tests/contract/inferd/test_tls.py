@@ -21,6 +21,7 @@ import pytest
 
 from tests.contract.inferd.running import Running, bound, daemon, settings_text, until
 from tests.fixtures.certificate import Pair, write_pair
+from tests.fixtures.identity import rsa_key
 
 TEXT, MODELS = "/v1/completions", "/v1/models"
 ASK = {"prompt": "hi", "max_tokens": 2}
@@ -229,10 +230,12 @@ def test_a_bad_new_pair_changes_nothing(room: Path, tiny_model: Path, pair: Pair
         (lambda pair: pair.certificate.write_text("x"), "no certificate in PEM"),
         (lambda pair: pair.key.chmod(0o604), "can be read by everybody"),
         (lambda pair: write_pair(pair.key.parent, passphrase="secret"), "encrypted"),
+        (lambda pair: write_pair(pair.key.parent, key=rsa_key("small", 1024)), "too weak"),
         (lambda pair: pair.key.write_bytes(
             write_pair(pair.key.parent / "other").key.read_bytes()), "is not the key of"),
     ],
-    ids=["no-certificate", "no-key", "key", "certificate", "mode", "passphrase", "mismatch"],
+    ids=["no-certificate", "no-key", "key", "certificate", "mode", "passphrase", "weak",
+         "mismatch"],
 )  # fmt: skip
 def test_files_that_keep_it_from_starting(
     room: Path, tiny_model: Path, pair: Pair, spoil: Callable[[Pair], Any], told: str
