@@ -19,7 +19,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from aiconsole.onhost.probe.inferd import InferdSource
+from aiconsole.onhost.runner.watch import Watch
 from tests.contract.inferd.running import Running, bound, daemon, settings_text, until
+from tests.contract.inferd.test_probe import source_of
 from tests.fixtures.certificate import Pair, write_pair
 from tests.fixtures.identity import rsa_key
 
@@ -401,3 +404,33 @@ def test_a_client_that_does_not_say_goodbye_holds_up_no_end(
             began = time.monotonic()
             assert running.stop() == 0
             assert time.monotonic() - began < 30
+
+
+def test_what_watches_it_on_this_machine_finds_out(
+    room: Path, tiny_model: Path, pair: Pair
+) -> None:
+    """The probe and the watch of a swap ask as they did before; a release may change the way."""
+    host = bound()
+    (room / "plain").mkdir()
+    secure = _settings(tiny_model, pair)
+    source: InferdSource | None = None
+    address = f"127.0.0.1:{host.getsockname()[1]}"
+    for place, text in ((room, secure), (room / "plain", settings_text(tiny_model))):
+        with daemon(place, text, sock=host) as running:
+            running.until_ready()
+            source = source or source_of(running, room / "var")
+            for _ in range(2):
+                reading = source.read()
+                assert reading.state == "ready", reading
+                assert reading.requests_total == {}
+            with Watch(address, timeout_s=30.0) as watch:
+                until(lambda: watch.noticed.probes >= 5, "probes")
+            assert watch.noticed.failed == 0
+            assert running.stop() == 0
+            assert "Traceback" not in running.log
+    host.close()
+    assert source is not None
+    assert source.read().state == "no-answer"
+    with Watch(address, timeout_s=30.0) as watch:
+        until(lambda: watch.noticed.probes >= 2, "probes")
+    assert watch.noticed.failed == watch.noticed.probes
