@@ -163,6 +163,9 @@ def _end_of(path: Path) -> float:
 
 
 def _explained(settings: TlsSettings, error: ssl.SSLError) -> str:
-    if "MISMATCH" in (error.reason or ""):
+    reason = error.reason or ""
+    if "MISMATCH" in reason:
         return f"{settings.key_file} is not the key of {settings.certificate_file}"
+    if "TOO_SMALL" in reason or "TOO_WEAK" in reason:
+        return f"{settings.certificate_file} is too weak for TLS ({reason})"
     return f"{settings.key_file} holds no key in PEM that can be used"

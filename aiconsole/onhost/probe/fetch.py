@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,13 @@ class SilenceError(SourceError):
     """It takes connections and does not answer."""
 
 
-def get_all(place: Place, paths: Sequence[str], deadline_s: float) -> list[Reply]:
+class WordlessError(SourceError):
+    """It closes the connection without a word, as one does that is spoken to in another way."""
+
+
+def get_all(
+    place: Place, paths: Sequence[str], deadline_s: float, *, tls: bool = False
+) -> list[Reply]:
     """Ask for each path in turn on one connection, so that one and the same process answers.
 
     Fewer replies than paths come back where the service closes the connection between them, as
@@ -37,10 +44,11 @@ def get_all(place: Place, paths: Sequence[str], deadline_s: float) -> list[Reply
     Raises:
         SourceError: No connection, or what came back is not HTTP.
         SilenceError: No whole answer before the deadline.
+        WordlessError: It may speak TLS, or not speak it, other than was asked for.
     """
     until_s = time.monotonic() + deadline_s
     try:
-        with _connected(place, deadline_s) as connection:
+        with _connected(place, deadline_s) as plain, _spoken(plain, tls) as connection:
             buffer = bytearray()
             replies: list[Reply] = []
             for path in paths:
@@ -50,6 +58,8 @@ def get_all(place: Place, paths: Sequence[str], deadline_s: float) -> list[Reply
                 if not stays:
                     break
             return replies
+    except ssl.SSLError as error:
+        raise WordlessError("its TLS cannot be understood") from error
     except TimeoutError as error:
         raise SilenceError(f"no answer within {deadline_s:g} s") from error
     except OSError as error:
@@ -67,6 +77,17 @@ def _connected(place: Place, timeout_s: float) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def _spoken(connection: socket.socket, tls: bool) -> socket.socket:
+    """The connection, with TLS where that is wanted."""
+    if not tls:
+        return connection
+    # Any certificate does: the service is on this machine, and gets no secret from here.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(connection)
 
 
 def _request(path: str, *, last: bool) -> bytes:
@@ -110,6 +131,8 @@ def _receive(connection: socket.socket, buffer: bytearray, until_s: float) -> No
         raise TimeoutError
     connection.settimeout(left_s)
     data = connection.recv(65536)
+    if not data and not buffer:
+        raise WordlessError("it closed the connection without a word")
     if not data:
         raise SourceError("it closed the connection before its answer was whole")
     buffer += data

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiconsole.onhost.probe.account import Account
 from aiconsole.onhost.probe.deployed import Deployed, deployed, dial_address
-from aiconsole.onhost.probe.fetch import Reply, SilenceError, get_all
+from aiconsole.onhost.probe.fetch import Reply, SilenceError, WordlessError, get_all
 from aiconsole.onhost.probe.paced import SourceError, clock_text
 from aiconsole.onhost.wire import HostLayout, InferdReading, InferdState
 
@@ -31,6 +31,8 @@ class InferdSource:
         self._answer_s = answer_s
         self._account = Account()
         self._silent_since: float | None = None
+        self._tls = False
+        """What the service was last heard to speak; it may change with a release."""
 
     def read(self) -> InferdReading:
         """Read what is deployed, and ask the daemon how it is."""
@@ -46,7 +48,7 @@ class InferdSource:
 
     def _ask(self, known: InferdReading, found: Deployed) -> InferdReading:
         try:
-            replies = get_all(dial_address(known.address), _PATHS, self._answer_s)
+            replies = self._replies(dial_address(known.address))
         except SourceError as error:
             self._account.forget()
             return replace(known, state="no-answer", reason=self._why(error))
@@ -56,6 +58,18 @@ class InferdSource:
         if metrics is not None and metrics.status in _KEY_WANTED:
             metrics = self._behind_the_key(told, found) or metrics
         return self._account.reading(told, metrics, time.monotonic())
+
+    def _replies(self, address: tuple[str, int]) -> list[Reply]:
+        """Ask in the way that worked last, then in the other: plainly, or by TLS."""
+        try:
+            return get_all(address, _PATHS, self._answer_s, tls=self._tls)
+        except WordlessError as error:
+            try:
+                replies = get_all(address, _PATHS, self._answer_s, tls=not self._tls)
+            except SourceError:
+                raise error from None
+            self._tls = not self._tls
+            return replies
 
     def _behind_the_key(self, told: InferdReading, found: Deployed) -> Reply | None:
         """Metrics by the slot's admin socket, where this user may open it."""

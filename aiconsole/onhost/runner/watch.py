@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Watch:
         self._timeout_s = timeout_s
         self._end = threading.Event()
         self._open: socket.socket | None = None
+        self._tls: ssl.SSLContext | None = None
+        """What the service was last heard to speak; it may change with a release."""
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Watch:
@@ -73,6 +76,19 @@ class Watch:
             noticed.failed += 1
 
     def _ask(self) -> bool:
+        """Ask in the way that worked last, then in the other: plainly, or by TLS."""
+        other = None if self._tls else _any_certificate()
+        answered: bool | None
+        try:
+            answered = self._ask_by(self._tls)
+        except ssl.SSLError:
+            answered = None
+        if answered is None and self._ask_by(other):
+            self._tls, answered = other, True
+        return bool(answered)
+
+    def _ask_by(self, tls: ssl.SSLContext | None) -> bool | None:
+        """Whether it answers well; None where it closes without a word."""
         assert self._target
         host, port = self._target
         family, place = resolve(f"[{host}]:{port}")
@@ -80,14 +96,18 @@ class Watch:
             self._open = sock  # Before it connects: a full queue holds it there.
             sock.settimeout(self._timeout_s)
             sock.connect(place)
-            request = f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
-            sock.sendall(request.encode())
-            head = b""
-            while len(head) < 12:
-                chunk = sock.recv(4096)
-                if not chunk:
-                    return False
-                head += chunk
+            with sock if tls is None else tls.wrap_socket(sock) as spoken:
+                self._open = spoken
+                request = (
+                    f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+                )
+                spoken.sendall(request.encode())
+                head = b""
+                while len(head) < 12:
+                    chunk = spoken.recv(4096)
+                    if not chunk:
+                        return False if head else None
+                    head += chunk
         return head[9:12] < b"500"
 
     def _abort(self) -> None:
@@ -96,3 +116,11 @@ class Watch:
                 self._open.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return  # It has ended by itself.
+
+
+def _any_certificate() -> ssl.SSLContext:
+    """The service is on this machine, and is asked only whether it answers."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.contract.inferd.running import Running, bound, daemon, settings_text, until
+from tests.fixtures.certificate import write_pair
 
 TEXT = "/v1/completions"
 SHORT = {"prompt": "hi", "max_tokens": 8}
@@ -40,7 +41,8 @@ class Load:
         self._over = True
 
     async def _client(self, keep: bool, stream: bool) -> None:
-        connector = aiohttp.TCPConnector(force_close=not keep)
+        # Any certificate does: who is who is not what is tested here.
+        connector = aiohttp.TCPConnector(force_close=not keep, ssl=False)
         async with aiohttp.ClientSession(connector=connector) as session:
             while not self._over:
                 try:
@@ -59,14 +61,18 @@ class Load:
             self.bad.append(f"{answer.status} {text[-100:]!r}")
 
 
-def test_swaps_under_load_lose_no_request(room: Path, tiny_model: Path) -> None:
-    asyncio.run(_swaps(room, tiny_model))
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_swaps_under_load_lose_no_request(room: Path, tiny_model: Path, scheme: str) -> None:
+    asyncio.run(_swaps(room, tiny_model, scheme))
 
 
-async def _swaps(room: Path, tiny_model: Path) -> None:
+async def _swaps(room: Path, tiny_model: Path, scheme: str) -> None:
     with bound() as sock:
         text = settings_text(tiny_model, limits="queue = 1000\nidle_grace_s = 0.5")
-        address = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        if scheme == "https":
+            pair = write_pair(room / "tls")
+            text += f'[tls]\ncertificate_file = "{pair.certificate}"\nkey_file = "{pair.key}"\n'
+        address = f"{scheme}://127.0.0.1:{sock.getsockname()[1]}"
         load = Load(address)
         task: asyncio.Task[None] | None = None
         old: Running | None = None

@@ -19,8 +19,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from aiconsole.onhost.probe.inferd import InferdSource
+from aiconsole.onhost.runner.watch import Watch
 from tests.contract.inferd.running import Running, bound, daemon, settings_text, until
+from tests.contract.inferd.test_probe import source_of
 from tests.fixtures.certificate import Pair, write_pair
+from tests.fixtures.identity import rsa_key
 
 TEXT, MODELS = "/v1/completions", "/v1/models"
 ASK = {"prompt": "hi", "max_tokens": 2}
@@ -229,10 +233,12 @@ def test_a_bad_new_pair_changes_nothing(room: Path, tiny_model: Path, pair: Pair
         (lambda pair: pair.certificate.write_text("x"), "no certificate in PEM"),
         (lambda pair: pair.key.chmod(0o604), "can be read by everybody"),
         (lambda pair: write_pair(pair.key.parent, passphrase="secret"), "encrypted"),
+        (lambda pair: write_pair(pair.key.parent, key=rsa_key("small", 1024)), "too weak"),
         (lambda pair: pair.key.write_bytes(
             write_pair(pair.key.parent / "other").key.read_bytes()), "is not the key of"),
     ],
-    ids=["no-certificate", "no-key", "key", "certificate", "mode", "passphrase", "mismatch"],
+    ids=["no-certificate", "no-key", "key", "certificate", "mode", "passphrase", "weak",
+         "mismatch"],
 )  # fmt: skip
 def test_files_that_keep_it_from_starting(
     room: Path, tiny_model: Path, pair: Pair, spoil: Callable[[Pair], Any], told: str
@@ -398,3 +404,33 @@ def test_a_client_that_does_not_say_goodbye_holds_up_no_end(
             began = time.monotonic()
             assert running.stop() == 0
             assert time.monotonic() - began < 30
+
+
+def test_what_watches_it_on_this_machine_finds_out(
+    room: Path, tiny_model: Path, pair: Pair
+) -> None:
+    """The probe and the watch of a swap ask as they did before; a release may change the way."""
+    host = bound()
+    (room / "plain").mkdir()
+    secure = _settings(tiny_model, pair)
+    source: InferdSource | None = None
+    address = f"127.0.0.1:{host.getsockname()[1]}"
+    for place, text in ((room, secure), (room / "plain", settings_text(tiny_model))):
+        with daemon(place, text, sock=host) as running:
+            running.until_ready()
+            source = source or source_of(running, room / "var")
+            for _ in range(2):
+                reading = source.read()
+                assert reading.state == "ready", reading
+                assert reading.requests_total == {}
+            with Watch(address, timeout_s=30.0) as watch:
+                until(lambda: watch.noticed.probes >= 5, "probes")
+            assert watch.noticed.failed == 0
+            assert running.stop() == 0
+            assert "Traceback" not in running.log
+    host.close()
+    assert source is not None
+    assert source.read().state == "no-answer"
+    with Watch(address, timeout_s=30.0) as watch:
+        until(lambda: watch.noticed.probes >= 2, "probes")
+    assert watch.noticed.failed == watch.noticed.probes

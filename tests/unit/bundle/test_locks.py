@@ -35,7 +35,7 @@ def test_every_requirement_of_a_layer_is_locked_with_hashes(name: str) -> None:
     packages = {package for package, _, _ in LINE.findall(text)}
     for line in (LOCKS / f"{name}.in").read_text().splitlines():
         if line and not line.startswith("#"):
-            assert re.split(r"[;<>= ]", line)[0] in packages
+            assert re.split(r"[;<>= \[]", line)[0] in packages
     for chunk in re.split(r"\n(?=\S)", text.strip()):
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", chunk), chunk.splitlines()[0]
 

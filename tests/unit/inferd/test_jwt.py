@@ -351,6 +351,8 @@ def test_settings_that_cannot_be_meant(place: Path) -> None:
         {"algorithms": ["RS256"], "jwks_url": "http://id.example.com/keys"},
         {"algorithms": ["RS256"], "jwks_url": "http://127.0.0.1.example.com/keys"},
         {"algorithms": ["RS256"], "jwks_url": "ftp://id.example.com/keys"},
+        {"algorithms": ["RS256"], "jwks_url": "https://me:word@id.example.com/keys"},
+        {"algorithms": ["RS256"], "jwks_url": "http://127.0.0.1@id.example.com/keys"},
     )  # fmt: skip
     for wrong in cases:
         with pytest.raises(ValidationError):

@@ -65,10 +65,9 @@ class Addresses:
         hops = b",".join(values).decode("latin-1").rsplit(",", _MAX_HOPS)
         found = peer
         for hop in reversed(hops):
-            address = parse(_without_port(self._entry(hop)))
-            if address is None:
+            found = _hop(self._entry(hop))
+            if not found:
                 return peer
-            found = str(address)
             if found not in self._trusted:
                 break
         return found
@@ -119,9 +118,12 @@ def _network(text: str) -> Network:
     return ipaddress.ip_network((mapped, network.prefixlen - 96))
 
 
-def _without_port(text: str) -> str:
-    found = _PORT.fullmatch(text)
-    return (found[1] or found[2]) if found else text
+@lru_cache(maxsize=_REMEMBERED)
+def _hop(text: str) -> str:
+    """An address that a proxy has written, perhaps with a port; empty where it is none."""
+    port = _PORT.fullmatch(text)
+    address = parse((port[1] or port[2]) if port else text)
+    return "" if address is None else str(address)
 
 
 def _forwarded_for(element: str) -> str:

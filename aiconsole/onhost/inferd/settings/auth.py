@@ -41,6 +41,8 @@ class JwtSettings(Table):
     @field_validator("jwks_url")
     @classmethod
     def _keys_come_over_a_safe_way(cls, url: str) -> str:
+        if "@" in urlsplit(url).netloc:
+            raise ValueError("must hold no user and no password: it is told in the log")
         if url.startswith("http://") and not _is_of_this_machine(urlsplit(url).hostname or ""):
             raise ValueError("must be https: whoever changes keys on their way can sign anything")
         return url
