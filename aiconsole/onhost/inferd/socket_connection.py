@@ -6,6 +6,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from aiconsole.onhost.inferd.errors import ApiError
@@ -13,6 +14,7 @@ from aiconsole.onhost.inferd.errors import ApiError
 END = "inferd.end"
 """Type of the message that tells the application to finish what runs, and then to close."""
 _CLOSE_S = 2.0
+_GONE_S = 2.0
 
 
 class Patience(Protocol):
@@ -76,6 +78,34 @@ class SocketConnection(WebSocketsSansIOProtocol):
         error = ApiError(400, "This is not a valid WebSocket handshake.", code="invalid_handshake")
         self.transport.write(http_answer(error, b"sec-websocket-version: 13\r\n"))
         self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        """Send; after either side has said the end, nobody is there to hear it."""
+        await self.writable.wait()
+        if self.close_sent:
+            raise ClientDisconnected
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self._bury()
+
+    def handle_close(self, event: Any) -> None:
+        """The client says the end."""
+        super().handle_close(event)
+        self._bury()
+
+    def handle_parser_exception(self) -> None:
+        """What came is no WebSocket, or too large."""
+        super().handle_parser_exception()
+        self._bury()
+
+    def keepalive_timeout(self) -> None:
+        """A client that answers no ping has gone: there is nobody to say the end to."""
+        self.pong_timer = None
+        self.transport.abort()
+
+    def _bury(self) -> None:
+        """A client that reads no more keeps what it was sent, and with that the connection."""
+        self.loop.call_later(_GONE_S, self.transport.abort)
 
     def _forget_stall(self) -> None:
         if self._stalled is not None:

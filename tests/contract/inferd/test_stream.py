@@ -131,13 +131,24 @@ def test_binary_messages_are_json_too(ws: ClientConnection) -> None:
     assert _hear(ws)["type"] == "start"
 
 
-def test_a_message_that_is_too_large(shared: Running, ws: ClientConnection) -> None:
-    ws.send(json.dumps({"prompt": "a" * 70000}))
-    with pytest.raises(ConnectionClosed) as closed:
+@pytest.mark.parametrize("parts", [1, 7])
+def test_a_message_that_is_too_large(shared: Running, ws: ClientConnection, parts: int) -> None:
+    def talk() -> None:
+        ws.send(["a" * (70000 // parts)] * parts)
         _hear(ws)
+
+    with pytest.raises(ConnectionClosed) as closed:
+        talk()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1009
     assert httpx.get(shared.url + "/health").status_code == 200
+
+
+def test_it_has_a_request_id_of_its_own(shared: Running) -> None:
+    with _open(shared, additional_headers={"x-request-id": "mine-1"}) as ws:
+        assert ws.response is not None
+        assert ws.response.headers["x-request-id"] == "mine-1"
+        assert _answer(ws, TEXT)[0]["request_id"] != "mine-1"
 
 
 def test_ping_is_answered(ws: ClientConnection) -> None:
@@ -202,6 +213,7 @@ def test_a_client_that_leaves_frees_its_slot(room: Path, slow_model: Path) -> No
         assert running.tally_after_stop()["in_flight"] == 0
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_is_cut(room: Path, slow_model: Path) -> None:
     text = settings_text(slow_model, limits="write_timeout_s = 1")
     with daemon(room, text) as running:

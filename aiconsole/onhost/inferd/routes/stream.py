@@ -25,7 +25,8 @@ class Stream:
         if (await receive())["type"] != "websocket.connect":
             return
         gateway = self._gateway
-        await send({"type": "websocket.accept"})
+        mark = (b"x-request-id", exchanges.of(scope).request_id.encode())
+        await send({"type": "websocket.accept", "headers": [mark]})
         gateway.sockets_open += 1
         try:
             await Conversation(gateway, scope, receive, send, check).run(trusted=self._trusted)
