@@ -93,19 +93,21 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
         if fault := check(value):
             raise bad_request(f"`{name}` {fault}.", param=name)
         body[name] = value
-    body["max_tokens"] = _max_tokens(given, context_tokens)
+    if most := _max_tokens(given, context_tokens):
+        body["max_tokens"] = most
     stream, include_usage = _streaming(given)
     return Ask(kind, body, stream, include_usage, body.get("n", 1))
 
 
 def _max_tokens(given: dict[str, Any], context_tokens: int) -> int:
+    """The limit of the answer; 0 where nobody sets one and the context is not known."""
     for name in ("max_completion_tokens", "max_tokens"):
         value = given.get(name)
         if value is None:
             continue
         if type(value) is not int or value < 1:
             raise bad_request(f"`{name}` must be a whole number of at least 1.", param=name)
-        return min(value, context_tokens)
+        return min(value, context_tokens) if context_tokens else value
     return context_tokens
 
 

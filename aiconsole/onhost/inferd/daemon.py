@@ -9,11 +9,12 @@ import os
 import signal
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiconsole.onhost.inferd.app import admin_app, public_app
-from aiconsole.onhost.inferd.engine.llama import LlamaEngine
+from aiconsole.onhost.inferd.credentials import Credentials
+from aiconsole.onhost.inferd.engine.make import make_engine
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.listener import Listener
 from aiconsole.onhost.inferd.notify import Notifier
@@ -42,6 +43,8 @@ class Place:
     """Of the slot: admin.sock and tally.json."""
     public: socket.socket
     """Bound, and perhaps shared with the other slot."""
+    credentials: Credentials = field(default_factory=Credentials.of_unit)
+    """Where secrets lie."""
 
 
 class Daemon:
@@ -52,9 +55,7 @@ class Daemon:
         self._place = place
         self._notifier = notifier
         self._tally = Tally(place.slot, place.release_id)
-        self._engine = LlamaEngine(
-            settings.model, settings.engine, place.run_dir, self._engine_changed
-        )
+        self._engine = make_engine(settings, place.credentials, place.run_dir, self._engine_changed)
         self._verification = Verification(settings.model, self._verified)
         self._verifying: asyncio.Task[None] | None = None
         self._gateway = Gateway(
@@ -115,7 +116,8 @@ class Daemon:
         await self._public.open()
         self._tally.load_s = time.monotonic() - began
         self._set_state("ready")
-        self._verifying = asyncio.create_task(self._verification.run())
+        if Path(self._settings.model.path).is_file():  # a remote has none, and vLLM a directory
+            self._verifying = asyncio.create_task(self._verification.run())
         self._notifier.ready(f"serving {self._settings.model.name}")
         log.info("ready after %.2f s: %s on %s", self._tally.load_s, self._settings.model.name,
                  self._place.public.getsockname())  # fmt: skip

@@ -21,6 +21,7 @@ _SCALARS = {
     12: "d",
 }
 _STRING, _ARRAY = 8, 9
+_Q4_0 = 2
 
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
@@ -53,6 +54,8 @@ class GgufHeader:
     """Size that the file must have at least."""
     size_bytes: int
     """Size that it has."""
+    q4_0_bytes: int = 0
+    """Of the tensors that llama.cpp keeps a second, repacked copy of."""
 
     @property
     def architecture(self) -> str:
@@ -109,7 +112,7 @@ def read_header(path: Path) -> GgufHeader:
 def _read(reader: _Reader, version: int, size_bytes: int) -> GgufHeader:
     tensors, pairs = reader.count("tensors"), reader.count("metadata pairs")
     values = {reader.text(): reader.value(reader.number("I")) for _ in range(pairs)}
-    end, parameters = 0, 0
+    end = parameters = repacked = 0
     for _ in range(tensors):
         name = reader.text()
         elements = 1
@@ -118,7 +121,9 @@ def _read(reader: _Reader, version: int, size_bytes: int) -> GgufHeader:
         kind, offset = reader.number("I"), reader.number("Q")
         block, block_bytes = _BLOCKS.get(kind, (1, 0))
         parameters += elements
-        end = max(end, offset + elements // block * block_bytes)
+        tensor_bytes = elements // block * block_bytes
+        end = max(end, offset + tensor_bytes)
+        repacked += tensor_bytes if kind == _Q4_0 else 0
         if elements >= 1 << 62:
             raise GgufError(f"tensor {name!r} has an impossible shape")
     align = int(values.get("general.alignment", 32)) or 32
@@ -126,7 +131,7 @@ def _read(reader: _Reader, version: int, size_bytes: int) -> GgufHeader:
     needed = data + end
     if needed > size_bytes:
         raise GgufError(f"truncated: {size_bytes:,} bytes of at least {needed:,}")
-    return GgufHeader(version, values, tensors, parameters, needed, size_bytes)
+    return GgufHeader(version, values, tensors, parameters, needed, size_bytes, repacked)
 
 
 class _Reader:
