@@ -116,8 +116,7 @@ class Daemon:
         await self._public.open()
         self._tally.load_s = time.monotonic() - began
         self._set_state("ready")
-        if Path(self._settings.model.path).is_file():  # a remote has none, and vLLM a directory
-            self._verifying = asyncio.create_task(self._verification.run())
+        self._verifying = asyncio.create_task(self._verification.run())
         self._notifier.ready(f"serving {self._settings.model.name}")
         log.info("ready after %.2f s: %s on %s", self._tally.load_s, self._settings.model.name,
                  self._place.public.getsockname())  # fmt: skip

@@ -68,13 +68,11 @@ def judge(name: str, refused: RefusalError, key: str) -> ProviderFault | ApiErro
             return ProviderFault("provider_broke_off", f"the provider `{name}` broke off")
         return ProviderFault("provider_unreachable", f"the provider `{name}` cannot be reached")
     message = said.message.replace(key, "***") if key else said.message
+    if said.overflow:  # whatever its status: llama.cpp says 500 of an input that is too long
+        long = too_long(said)
+        return ApiError(long.status, message, code=long.code, param=long.param, extra=long.extra)
     if fault := _of_its_own(name, said, message):
         return fault
-    if said.overflow:
-        error = too_long(said)
-        return ApiError(
-            error.status, message, code=error.code, param=error.param, extra=error.extra
-        )
     return ApiError(400, message, code="engine_refused")
 
 

@@ -19,11 +19,13 @@ async def counted_once(
     one prompt for each answer.
     """
     usage: dict[str, Any] | None = None
+    pieces = 0
     last = b"{}"
     async with aclosing(batches):
         async for batch in batches:
             for chunk in batch:
                 last = chunk.data or last
+                pieces += 1
                 if chunk.fields is not None and "usage" in chunk.fields:
                     usage = chunk.fields["usage"] or usage
                     chunk.fields = {k: v for k, v in chunk.fields.items() if k != "usage"}
@@ -32,4 +34,7 @@ async def counted_once(
             yield batch
     if isinstance(usage, dict):
         prompt = int(usage.get("prompt_tokens") or 0) * max(1, ask.choices)
-        yield [Chunk(last, {"choices": [], "usage": {**usage, "prompt_tokens": prompt}})]
+        # LiteLLM tells of none where it does not know.
+        completion = int(usage.get("completion_tokens") or 0) or pieces
+        told = {**usage, "prompt_tokens": prompt, "completion_tokens": completion}
+        yield [Chunk(last, {"choices": [], "usage": told})]
