@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
+import ipaddress
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,6 +19,10 @@ from typing import Any, Literal, TypeAlias
 
 import httpx
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.contract.inferd.running import until
 
@@ -99,16 +106,58 @@ def _is_up(url: str) -> bool:
         return False
 
 
+def self_signed(room: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate that nobody but who has it trusts, and what a server needs to show it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path, key_path = room / "cert.pem", room / "cert.key"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, key_path)
+    return path, context
+
+
 class Flawed:
     """A provider over real TCP whose flaw a test chooses while it runs."""
 
-    def __init__(self, *, model: str = "far", key: str = "k-123", port: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        model: str = "far",
+        key: str = "k-123",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.flaw: Flaw = "none"
         self.retry_after = ""
         self.usage_refused = False
         self.model = model
         self.key = key
         self.port = port
+        self._tls = tls
         self.asked: list[dict[str, Any]] = []
         """Bodies of the completions, in their order."""
         self.headers: list[dict[str, str]] = []
@@ -120,7 +169,7 @@ class Flawed:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> Flawed:
         self._thread.start()
@@ -139,7 +188,7 @@ class Flawed:
         app.router.add_get("/v1/models", self._models)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
         self._loop.run_until_complete(runner.setup())
-        site = web.TCPSite(runner, "127.0.0.1", self.port)
+        site = web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=self._tls)
         self._loop.run_until_complete(site.start())
         self.port = runner.addresses[0][1]
         self._up.set()

@@ -221,10 +221,11 @@ async def test_one_that_does_not_heed_the_signal_is_killed_after_its_grace(room:
         "        self.send_response(200); self.end_headers()\n"
         "    def do_POST(self):\n"
         "        self.send_response(200); self.end_headers()\n"
-        "        for piece in ({'choices': [{'index': 0, 'text': 'a', 'finish_reason': 'stop'}]},):\n"
-        "            self.wfile.write(b'data: ' + json.dumps(piece).encode() + b'\\n\\n')\n"
+        "        end = {'choices': [{'index': 0, 'text': 'a', 'finish_reason': 'stop'}]}\n"
+        "        self.wfile.write(b'data: ' + json.dumps(end).encode() + b'\\n\\n')\n"
         "        self.wfile.write(b'data: [DONE]\\n\\n')\n"
-        "http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()\n"
+        "address = '127.0.0.1', int(sys.argv[1])\n"
+        "http.server.ThreadingHTTPServer(address, Handler).serve_forever()\n"
     )
     script.chmod(0o755)
     deaf = CommandSettings(argv=[str(script), "{port}"], stop_grace_s=0.5)

@@ -1,4 +1,4 @@
-"""Providers that refuse, limit, fail, hang and break off: which is asked next, and who hears what."""
+"""Providers that refuse, limit, fail, hang, break off: who is asked next, who hears what."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings, RemoteSettings
 from aiconsole.onhost.inferd.start_error import StartError
 from tests.contract.inferd.running import daemon, until
-from tests.contract.inferd.servers import Flaw, Flawed, free_port
+from tests.contract.inferd.servers import Flaw, Flawed, free_port, self_signed
 
 CHAT = Ask("chat", {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3})
 KEY = "k-123"
@@ -127,7 +127,7 @@ async def test_connections_are_kept(room: Path, near: Flawed) -> None:
         ("packed", 502, "provider_failed", "packs its answers"),
         ("cut-before", 502, "provider_broke_off", "broke off"),
         ("garbage", 502, "provider_broke_off", "broke off"),
-        ("hang", 502, "provider_broke_off", "broke off"),
+        ("hang", 504, "provider_silent", "sent nothing for too long"),
     ],
 )
 async def test_what_the_client_hears(
@@ -303,26 +303,50 @@ async def test_one_good_provider_is_enough_to_start(
     assert KEY not in caplog.text
 
 
-async def test_a_certificate_that_nobody_vouches_for(room: Path, near: Flawed) -> None:
-    url = near.url.replace("http:", "https:")
-    remote = RemoteSettings(name="near", url=url, credential="key")
-    engine = _engine(room, remote)
-    with pytest.raises(StartError, match="cannot be reached"):
-        await engine.start()
-    await engine.stop(0.0)
-    bad = RemoteSettings(name="near", url=url, credential="key", ca_file="/no/such.pem")
-    engine = _engine(room, bad)
+async def test_certificates_are_verified(room: Path) -> None:
+    certificate, context = self_signed(room)
+    with Flawed(tls=context) as server:
+        engine = _engine(room, _remote(server))
+        with pytest.raises(StartError, match="cannot be reached"):
+            await engine.start()
+        await engine.stop(0.0)
+        assert not server.headers  # the key has not gone out
+        async with _started(room, _remote(server, ca_file=str(certificate))) as engine:
+            assert "a" in await _text(engine)
+    engine = _engine(room, _remote(server, ca_file="/no/such.pem"))
     with pytest.raises(StartError, match=r"/no/such\.pem"):
         await engine.start()
     await engine.stop(0.0)
 
 
-def test_the_key_shows_itself_nowhere(room: Path, near: Flawed) -> None:
+async def test_the_key_shows_itself_nowhere(room: Path, near: Flawed) -> None:
+    async with _started(room, _remote(near)) as engine:
+        (provider,) = engine._providers
+        shown = [vars(engine), vars(provider), vars(provider.upstream), provider.upstream.endpoint]
+        assert "Secret(***)" in repr(shown)
+        assert KEY not in repr(shown)
+
+
+@pytest.mark.parametrize(
+    ("key", "mode", "told"),
+    [
+        (KEY, 0o644, "can be read by others"),
+        (KEY + "\n" + KEY, 0o600, "no HTTP header can carry"),
+        ("", 0o600, "is empty"),
+    ],
+)
+async def test_a_key_that_cannot_be_used(
+    room: Path, near: Flawed, key: str, mode: int, told: str
+) -> None:
     engine = _engine(room, _remote(near))
-    with pytest.raises(StartError):
-        (room / "key").chmod(0o644)
-        asyncio.run(engine.start())
-    assert KEY not in repr(engine._providers) + repr(vars(engine)) + str(engine.status())
+    (room / "key").write_text(key)
+    (room / "key").chmod(mode)
+    with pytest.raises(StartError) as refused:
+        await engine.start()
+    assert told in refused.value.detail
+    assert KEY not in str(refused.value)
+    assert not near.headers
+    await engine.stop(0.0)
 
 
 def test_a_provider_behind_the_daemon(room: Path, near: Flawed) -> None:

@@ -13,6 +13,7 @@ from aiconsole.onhost.inferd.credentials import Secret
 _CONNECT_TIMEOUT_S = 5.0
 _FAR_CONNECT_TIMEOUT_S = 15.0
 _KEPT_S = 2.0  # llama.cpp closes an idle connection after 5 s, and uvicorn does too
+_FAR_KEPT_S = 15.0  # a new one costs a handshake
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,7 @@ class Endpoint:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if self.key is not None:
             headers["Authorization"] = f"Bearer {self.key.reveal()}"
-        near = bool(self.socket_path) or self.base_url.startswith("http://127.")
-        connect_s = _CONNECT_TIMEOUT_S if near else _FAR_CONNECT_TIMEOUT_S
+        connect_s = _CONNECT_TIMEOUT_S if self._is_near else _FAR_CONNECT_TIMEOUT_S
         return aiohttp.ClientSession(
             connector=self._connector(connections, once),
             headers=headers,
@@ -76,8 +76,12 @@ class Endpoint:
             trust_env=False,
         )
 
+    @property
+    def _is_near(self) -> bool:
+        return bool(self.socket_path) or self.base_url.startswith("http://127.")
+
     def _connector(self, connections: int, once: bool) -> aiohttp.BaseConnector:
-        kept_s = None if once else _KEPT_S
+        kept_s = _KEPT_S if self._is_near else _FAR_KEPT_S
         if self.socket_path:
             if once:
                 return aiohttp.UnixConnector(self.socket_path, force_close=True, limit=connections)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from aiconsole.onhost.inferd.engine.refusal import RefusalError, Said, too_long
+from aiconsole.onhost.inferd.engine.refusal import RefusalError, Said, Silence, too_long
 from aiconsole.onhost.inferd.errors import ApiError
 
 Fault: TypeAlias = Literal[
@@ -19,6 +19,7 @@ Fault: TypeAlias = Literal[
     "provider_failed",
     "provider_unreachable",
     "provider_broke_off",
+    "provider_silent",
 ]
 
 
@@ -50,6 +51,12 @@ _ANSWERS: dict[Fault, tuple[int, str]] = {
     "provider_failed": (502, "server_error"),
     "provider_unreachable": (503, "unavailable_error"),
     "provider_broke_off": (502, "server_error"),
+    "provider_silent": (504, "timeout_error"),
+}
+_SILENCES: dict[Silence, tuple[Fault, str]] = {
+    "not-reached": ("provider_unreachable", "cannot be reached"),
+    "silent": ("provider_silent", "sent nothing for too long"),
+    "broke-off": ("provider_broke_off", "broke off"),
 }
 _RETRY_AFTER_S: dict[Fault, float] = {"provider_rate_limited": 5.0, "provider_unreachable": 2.0}
 
@@ -64,9 +71,8 @@ def judge(name: str, refused: RefusalError, key: str) -> ProviderFault | ApiErro
     """
     said = refused.said
     if said is None:
-        if refused.begun:
-            return ProviderFault("provider_broke_off", f"the provider `{name}` broke off")
-        return ProviderFault("provider_unreachable", f"the provider `{name}` cannot be reached")
+        code, told = _SILENCES[refused.silence]
+        return ProviderFault(code, f"the provider `{name}` {told}")
     message = said.message.replace(key, "***") if key else said.message
     if said.overflow:  # whatever its status: llama.cpp says 500 of an input that is too long
         long = too_long(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import orjson
 
@@ -23,6 +23,8 @@ _OVERFLOWS = (
     r"batch size: (?P<n_batch>\d+)",
 )
 _MAX_MESSAGE_CHARS = 2000
+Silence: TypeAlias = Literal["not-reached", "silent", "broke-off"]
+
 _UNHEARD = "The engine gave no reason."
 
 
@@ -47,11 +49,11 @@ class RefusalError(ApiError):
 
     Attributes:
         said: What the server said; None where the connection failed or broke.
-        begun: Whether a connection was there, so that the request may have been computed.
+        silence: Where it said nothing: how that came.
     """
 
     said: Said | None = None
-    begun: bool = True
+    silence: Silence = "broke-off"
 
 
 def read(status: int, body: bytes, retry_after_s: float = 0.0) -> Said:
@@ -101,13 +103,13 @@ def refusal(said: Said) -> RefusalError:
     return _made(said, ApiError(500, message, kind="server_error", code="engine_error"))
 
 
-def gone(*, begun: bool = True) -> RefusalError:
+def gone(silence: Silence = "broke-off") -> RefusalError:
     """An engine of ours that cannot be reached, or went away in mid-answer."""
     error = RefusalError(
         503, "The engine broke off; it is being restarted.", kind="unavailable_error",
         code="engine_unavailable", retry_after_s=1.0,
     )  # fmt: skip
-    error.begun = begun
+    error.silence = silence
     return error
 
 

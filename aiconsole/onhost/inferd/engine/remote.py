@@ -74,11 +74,11 @@ class RemoteEngine:
         """
         self._standing.set("loading", phase="asking the providers for a proof")
         try:
-            self._providers = [
-                Provider.of(remote, self._settings, self._credentials, self.slots)
-                for remote in self._settings.remotes
-                if remote.weight
-            ]
+            for remote in self._settings.remotes:
+                if remote.weight:
+                    self._providers.append(
+                        Provider.of(remote, self._settings, self._credentials, self.slots)
+                    )
             await self._prove_all()
         except StartError as error:
             self._standing.set("failed", reason=str(error))

@@ -89,7 +89,7 @@ class OpenAIUpstream:
             if not self._quirks.closes_streams:
                 await _to_the_end(response)
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-            raise gone() from error
+            raise _lost(error) from error
         finally:
             self._open.discard(response)
             response.close()  # of no effect on a connection whose answer was read to its end
@@ -190,7 +190,7 @@ class OpenAIUpstream:
                 parts.append(data)
             return b"".join(parts)
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError, RuntimeError) as error:
-            raise gone() from error
+            raise _lost(error) from error
         finally:
             self._open.discard(response)
             response.close()
@@ -211,10 +211,10 @@ class OpenAIUpstream:
         """Send a request; the answer's head has come and says 200."""
         try:
             response = await session.request(method, url, data=data or None, allow_redirects=False)
-        except aiohttp.ClientConnectorError as error:
-            raise gone(begun=False) from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise gone("not-reached") from error
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-            raise gone() from error
+            raise _lost(error) from error
         encoding = response.headers.get("Content-Encoding", "identity")
         if response.status == 200 and encoding == "identity":
             return response
@@ -236,6 +236,10 @@ async def _to_the_end(response: aiohttp.ClientResponse) -> None:
         await asyncio.wait_for(response.content.read(), _TAIL_S)
     except (aiohttp.ClientError, OSError, asyncio.TimeoutError, RuntimeError):
         return  # the answer is whole; only its connection is lost
+
+
+def _lost(error: Exception) -> RefusalError:
+    return gone("silent" if isinstance(error, asyncio.TimeoutError) else "broke-off")
 
 
 def _pause_s(text: str) -> float:

@@ -136,3 +136,11 @@ class EngineSettings(Table):
     """Failures in a row after which a remote is left alone for a while."""
     breaker_open_s: float = Field(default=30.0, gt=0)
     """For how long."""
+
+    @field_validator("remotes")
+    @classmethod
+    def _names_differ(cls, remotes: list[RemoteSettings]) -> list[RemoteSettings]:
+        names = [remote.name for remote in remotes]
+        if len(set(names)) < len(names):
+            raise ValueError("two of them have the same name")
+        return remotes
