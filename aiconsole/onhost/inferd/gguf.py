@@ -83,6 +83,12 @@ class GgufHeader:
         value = self._number("attention.value_length") or default
         return layers * heads_kv * (key + value) * 2
 
+    @property
+    def context_is_cheaper(self) -> bool:
+        """Whether a token of context takes less than that: not all layers look at all of it."""
+        marks = ("attention.sliding_window", "ssm.state_size", "full_attention_interval")
+        return any(self._number(mark) for mark in marks)
+
     def _number(self, key: str) -> int:
         value = self.values.get(f"{self.architecture}.{key}", 0)
         if isinstance(value, list):

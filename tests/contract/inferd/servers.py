@@ -8,7 +8,6 @@ import datetime
 import ipaddress
 import json
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from aiconsole.onhost.inferd.engine.port import free_port
 from tests.contract.inferd.running import until
 
 LLAMA = """#!{python} -I
@@ -73,12 +73,6 @@ def llama_program(room: Path) -> str:
     program.write_text(LLAMA.format(python=sys.executable, path=path))
     program.chmod(0o755)
     return str(program)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
+from aiconsole.onhost.inferd.engine.port import free_port
 from tests.contract.inferd.running import until
-from tests.contract.inferd.servers import free_port
 
 
 def test_an_engine_of_somebody_elses(room: Path) -> None:

@@ -119,6 +119,16 @@ def test_a_killed_server_leaves_no_process_of_its_own(room: Path, tiny_model: Pa
         assert _gone(last)
 
 
+def test_a_server_dies_with_whoever_minds_it(room: Path, tiny_model: Path) -> None:
+    with daemon(room, _settings(tiny_model, _argv(room))) as running:
+        running.until_ready()
+        minder, server = running.engine_pid(), _server_pid(running)
+        os.kill(minder, signal.SIGKILL)
+        until(lambda: _gone(server), "the server's end")
+        until(lambda: _ready(running)["ready"] and running.engine_pid() != minder, "ready again")
+        assert running.stop() == 0
+
+
 def test_a_signal_to_the_group_lets_it_finish_first(room: Path, slow_model: Path) -> None:
     with daemon(room, _settings(slow_model, _argv(room))) as running:
         running.until_ready()
@@ -218,7 +228,7 @@ async def test_one_that_does_not_heed_the_signal_is_killed_after_its_grace(room:
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "class Handler(http.server.BaseHTTPRequestHandler):\n"
         "    def do_GET(self):\n"
-        "        self.send_response(200); self.end_headers()\n"
+        "        self.send_response(200 if self.path == '/health' else 404); self.end_headers()\n"
         "    def do_POST(self):\n"
         "        self.send_response(200); self.end_headers()\n"
         "        end = {'choices': [{'index': 0, 'text': 'a', 'finish_reason': 'stop'}]}\n"
@@ -234,6 +244,7 @@ async def test_one_that_does_not_heed_the_signal_is_killed_after_its_grace(room:
     )
     await engine.start()
     pid = engine.status().pid
+    assert await engine.metrics_text() == b""  # it has no page of them
     began = time.monotonic()
     await engine.stop(0.1)
     assert time.monotonic() - began >= 0.5

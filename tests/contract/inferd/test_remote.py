@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import httpx
 import pytest
 
 from aiconsole.onhost.inferd.credentials import Credentials
+from aiconsole.onhost.inferd.engine.port import free_port
 from aiconsole.onhost.inferd.engine.protocol import Ask
 from aiconsole.onhost.inferd.engine.remote import RemoteEngine
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings, RemoteSettings
 from aiconsole.onhost.inferd.start_error import StartError
 from tests.contract.inferd.running import daemon, until
-from tests.contract.inferd.servers import Flaw, Flawed, free_port, self_signed
+from tests.contract.inferd.servers import Flaw, Flawed, self_signed
 
 CHAT = Ask("chat", {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3})
 KEY = "k-123"
@@ -206,6 +208,26 @@ async def test_one_that_asks_for_peace_gets_it(room: Path, near: Flawed) -> None
         assert 50 < heard.value.retry_after_s <= 60
         assert len(near.asked) == before
         assert engine.status().state == "ready"  # it is in order, and will answer again
+
+
+async def test_a_short_pause_is_waited_for(room: Path, near: Flawed) -> None:
+    async with _started(room, _remote(near)) as engine:
+        near.flaw, near.retry_after = "429", "1"
+        before = len(near.asked)
+        began = time.monotonic()
+        task = asyncio.create_task(_text(engine))
+        await _until(lambda: len(near.asked) > before)
+        near.flaw = "none"
+        assert "a" in await task
+        assert time.monotonic() - began >= 0.9
+
+
+async def test_a_date_to_come_again(room: Path, near: Flawed) -> None:
+    async with _started(room, _remote(near)) as engine:
+        near.flaw, near.retry_after = "429", formatdate(time.time() + 100, usegmt=True)
+        with pytest.raises(ApiError) as heard:
+            await _text(engine)
+        assert 60 < heard.value.retry_after_s <= 100
 
 
 async def test_the_breaker_opens_and_a_proof_closes_it(room: Path, near: Flawed) -> None:

@@ -103,6 +103,18 @@ def test_only_what_clearly_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPat
     assert not refused.value.permanent  # memory may be free later
 
 
+def test_a_context_that_takes_less_than_estimated_does_not_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    header, sizing = _header(1000 * MB), _sizing(1_000_000)
+    header.values["llama.attention.sliding_window"] = 4096
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1100 * MB)
+    check_memory(header, sizing)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 900 * MB)
+    with pytest.raises(StartError):
+        check_memory(header, sizing)
+
+
 async def test_the_engine_looks_before_it_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,17 @@ def test_real_listeners(family: socket.AddressFamily, address: str, loopback: bo
     assert holders(port) == []
 
 
+def test_a_port_that_no_outgoing_connection_is_given(tmp_path: Path) -> None:
+    begin = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = {free_port() for _ in range(20)}
+    assert len(ports) > 1
+    assert all(0 < port < begin for port in ports)
+    wide = tmp_path / "range"
+    wide.write_text("1024\t65000\n")
+    assert free_port(wide) > 0
+    assert free_port(tmp_path / "none") > 0
+
+
 def test_another_user_is_a_stranger(tmp_path: Path) -> None:
     (tmp_path / "tcp").write_text(
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"

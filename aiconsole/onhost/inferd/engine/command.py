@@ -47,6 +47,8 @@ class _Address:
 class CommandEngine(Supervisor):
     """Supervises one server, whatever it is."""
 
+    _preparing = "checking the engine's program"
+
     def __init__(
         self,
         model: ModelSettings,

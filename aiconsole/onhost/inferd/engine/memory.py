@@ -31,9 +31,10 @@ def check_memory(header: GgufHeader, sizing: Sizing) -> None:
     """
     available = available_bytes()
     needed = needed_bytes(header, sizing)
-    if not available or needed <= available * _CLEARLY:
-        return
     context = header.kv_bytes_per_token * sizing.pool_tokens
+    certain = needed - context if header.context_is_cheaper else needed
+    if not available or certain <= available * _CLEARLY:
+        return
     raise StartError(
         "The model does not fit into the memory that is free",
         f"it needs about {needed // _MB:,} MB ({context // _MB:,} MB of them for a context of"

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 _LISTENING = "0A"
 _ROOT = 0
+_BEGIN = 16384
+_USUAL_END = 32768
+_TRIES = 100
 
 
-def free_port() -> int:
-    """A port that nobody listens on; somebody else may still be faster."""
+def free_port(range_file: Path = Path("/proc/sys/net/ipv4/ip_local_port_range")) -> int:
+    """A port that nobody uses at any address; somebody else may still be faster.
+
+    It lies below those that the kernel hands to outgoing connections: a server may take minutes
+    to listen, and on a busy machine one of them would have the port by then.
+    """
+    try:
+        end = int(range_file.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        end = _USUAL_END
+    for _ in range(_TRIES if end > _BEGIN else 0):
+        if port := _bindable(_BEGIN + secrets.randbelow(end - _BEGIN)):
+            return port
+    return _bindable(0)
+
+
+def _bindable(port: int) -> int:
+    """The port, or for 0 one that the kernel chooses; 0 where it is taken."""
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        try:
+            sock.bind(("", port))
+        except OSError:
+            return 0
         return int(sock.getsockname()[1])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
+from typing import Literal, TypeAlias
 
 from aiconsole.onhost.inferd.engine.pace import Pace
 from aiconsole.onhost.inferd.engine.protocol import Ask, Kind
@@ -10,30 +12,39 @@ from aiconsole.onhost.inferd.engine.refusal import RefusalError
 from aiconsole.onhost.inferd.engine.upstream import OpenAIUpstream
 from aiconsole.onhost.inferd.errors import unavailable
 
+Way: TypeAlias = Literal["text", "chat", "embedding"]
+
+ANY_WAY: Sequence[Way] = ("text", "chat", "embedding")
 _NOT_IN_THIS_WAY = frozenset({400, 404, 405, 415, 422, 501})
 _HELLO = "Hello"
 
 
 async def prove(
-    upstream: OpenAIUpstream, model: str, pace: Pace, kinds: tuple[Kind, ...] = ("text", "chat")
-) -> None:
+    upstream: OpenAIUpstream, model: str, pace: Pace, ways: Sequence[Way] = ANY_WAY
+) -> Way:
     """Have it compute something: a completion, or where it has none to give an embedding.
+
+    Returns:
+        The first of `ways` in which it did; there is no need to ask in the others again.
 
     Raises:
         ApiError: It does not; of several refusals the first, which is of what it is there for.
     """
     first: RefusalError | None = None
-    for kind in kinds:
+    for way in ways:
         try:
-            return await _complete(upstream, model, pace, kind)
+            if way == "embedding":
+                await upstream.embed({"model": model, "input": _HELLO})
+            else:
+                await _complete(upstream, model, pace, way)
         except RefusalError as refused:
             if refused.said is None or refused.said.status not in _NOT_IN_THIS_WAY:
-                raise
+                raise (first or refused) from None
             first = first or refused
-    try:
-        await upstream.embed({"model": model, "input": _HELLO})
-    except RefusalError as refused:
-        raise (first or refused) from None
+        else:
+            return way
+    assert first is not None
+    raise first
 
 
 async def _complete(upstream: OpenAIUpstream, model: str, pace: Pace, kind: Kind) -> None:

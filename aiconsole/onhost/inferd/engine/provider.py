@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from aiconsole.onhost.inferd.credentials import Credentials, Secret
 from aiconsole.onhost.inferd.engine.breaker import Breaker
 from aiconsole.onhost.inferd.engine.endpoint import Endpoint, Quirks
 from aiconsole.onhost.inferd.engine.pace import Pace
-from aiconsole.onhost.inferd.engine.proof import prove
+from aiconsole.onhost.inferd.engine.proof import Way, prove
 from aiconsole.onhost.inferd.engine.provider_fault import ProviderFault, judge
 from aiconsole.onhost.inferd.engine.refusal import RefusalError
 from aiconsole.onhost.inferd.engine.upstream import OpenAIUpstream
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.settings import EngineSettings, RemoteSettings
 from aiconsole.onhost.inferd.start_error import StartError
+
+_CHAT_FIRST: Sequence[Way] = ("chat", "text", "embedding")
 
 
 class Provider:
@@ -35,6 +38,7 @@ class Provider:
         self.outcomes: Counter[str] = Counter()
         """Requests by how they went: `ok`, `refused`, or the code of the fault."""
         self._endpoint = endpoint
+        self._ways: Sequence[Way] = _CHAT_FIRST
 
     @classmethod
     def of(
@@ -65,7 +69,7 @@ class Provider:
     async def prove(self, model: str) -> ProviderFault | None:
         """A real call that shows that key, model and address are good; else what is not."""
         try:
-            await prove(self.upstream, model, Pace(), ("chat", "text"))
+            self._ways = (await prove(self.upstream, model, Pace(), self._ways),)
         except RefusalError as refused:
             fault = self.judge(refused)
             if isinstance(fault, ProviderFault):

@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from aiconsole.onhost.inferd.engine.pace import Pace
 from aiconsole.onhost.inferd.engine.private import make_private
 from aiconsole.onhost.inferd.engine.process import EngineProcess
 from aiconsole.onhost.inferd.engine.progress import Progress
-from aiconsole.onhost.inferd.engine.proof import prove
+from aiconsole.onhost.inferd.engine.proof import ANY_WAY, Way, prove
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk, EngineState, EngineStatus
 from aiconsole.onhost.inferd.engine.reason import explain, visible
+from aiconsole.onhost.inferd.engine.refusal import RefusalError
 from aiconsole.onhost.inferd.engine.standing import Standing
 from aiconsole.onhost.inferd.engine.upstream import OpenAIUpstream
 from aiconsole.onhost.inferd.engine.vigil import Vigil
@@ -35,6 +36,7 @@ _BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _HEALTHY_AFTER_S = 60.0
 _PATIENCE = 3
 _KEPT_LINES = 12
+_NO_SUCH_PAGE = 404
 SPARE = 2
 """Connections to the engine beside one for each slot."""
 
@@ -44,6 +46,8 @@ class Supervisor(ABC):
 
     What they differ in: how the process is prepared and spawned, and how far it has loaded.
     """
+
+    _preparing = "checking the model file"
 
     def __init__(
         self, name: str, settings: EngineSettings, run_dir: Path, on_change: Callable[[], None]
@@ -55,6 +59,7 @@ class Supervisor(ABC):
         self._process: EngineProcess | None = None
         self._upstream: OpenAIUpstream | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._ways: Sequence[Way] = ANY_WAY
         self._pace = Pace()
         self._progress = Progress()
         self._standing = Standing(on_change)
@@ -98,7 +103,7 @@ class Supervisor(ABC):
         Raises:
             StartError: With the reason in plain words.
         """
-        self._set("loading", phase="checking the model file")
+        self._set("loading", phase=self._preparing)
         try:
             await asyncio.to_thread(self._prepare)
             self._private = make_private(self._run_dir)
@@ -117,8 +122,13 @@ class Supervisor(ABC):
         return answer
 
     async def metrics_text(self) -> bytes:
-        """The server's own series."""
-        return await self._ready_upstream().metrics_text()
+        """The server's own series; none where it has no page of them."""
+        try:
+            return await self._ready_upstream().metrics_text()
+        except RefusalError as refused:
+            if refused.said is not None and refused.said.status == _NO_SUCH_PAGE:
+                return b""
+            raise
 
     def _ready_upstream(self) -> OpenAIUpstream:
         status = self.status()
@@ -220,7 +230,7 @@ class Supervisor(ABC):
 
     async def _prove(self, upstream: OpenAIUpstream) -> None:
         """A real completion; the only proof that counts."""
-        await prove(upstream, self._name, self._pace)
+        self._ways = (await prove(upstream, self._name, self._pace, self._ways),)
 
     async def _keep_up(self, private: Path) -> None:
         """Start the process again whenever it ends or is stuck, with growing pauses."""

@@ -7,8 +7,10 @@ shape in which servers notice at once that their client has gone, and free the s
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -243,8 +245,12 @@ def _lost(error: Exception) -> RefusalError:
 
 
 def _pause_s(text: str) -> float:
-    """Seconds of a `Retry-After`; its other form, a date, is as good as none."""
+    """Seconds of a `Retry-After`, in either of its forms; 0 where it has neither."""
     try:
-        return min(max(0.0, float(text)), _LONGEST_PAUSE_S)
+        wanted_s = float(text)
     except ValueError:
-        return 0.0
+        try:
+            wanted_s = parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+    return min(max(0.0, wanted_s), _LONGEST_PAUSE_S)
