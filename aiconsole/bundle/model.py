@@ -11,15 +11,10 @@ from pathlib import Path
 from aiconsole.bundle.digest import file_sha256
 from aiconsole.bundle.gguf import Header, NotGgufError, TruncatedError, read_header
 from aiconsole.errors import ModelError
+from aiconsole.onhost.wire import weights_memory_bytes
 
-_MEMORY_PER_BYTE = 1.1
-"""Memory of an engine for each byte of the file, without the context (measured with Q8_0)."""
-_REPACKED_PER_BYTE = 1.1
-"""The second copy that llama.cpp makes of Q4_0 tensors: 620 MB took 1.36 GB (measured)."""
 _KV_BYTES = 2
 """Of one number in the cache of keys and values (f16)."""
-_ENGINE_BYTES = 45_000_000
-"""Of an engine with a model of almost no size (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +91,7 @@ async def inspect_model(
         title=str(header.values.get("general.name", "")),
         parameters=header.parameters,
         context_tokens=header.number("context_length"),
-        weights_memory_bytes=_weights_memory(header, size_bytes),
+        weights_memory_bytes=weights_memory_bytes(size_bytes, header.q4_0_bytes),
         kv_bytes_per_token=_kv_per_token(header),
     )
 
@@ -149,11 +144,6 @@ def _refuse_parts(path: Path, header: Header) -> None:
 
 def _unreadable(path: Path, error: OSError) -> ModelError:
     return ModelError(f"{path.name} cannot be read", f"{path}: {error.strerror or error}")
-
-
-def _weights_memory(header: Header, size_bytes: int) -> int:
-    repacked = header.q4_0_bytes * _REPACKED_PER_BYTE
-    return int(size_bytes * _MEMORY_PER_BYTE + repacked) + _ENGINE_BYTES
 
 
 def _kv_per_token(header: Header) -> int:

@@ -14,6 +14,7 @@ import uvloop
 
 from aiconsole.onhost.inferd import settings as settings_file
 from aiconsole.onhost.inferd import sockets
+from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.daemon import EXIT_CONFIG, EXIT_FAILED, Daemon, Place
 from aiconsole.onhost.inferd.notify import Notifier
 from aiconsole.onhost.inferd.start_error import StartError
@@ -33,7 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     _allow_many_connections()
     try:
         settings = settings_file.load(options.settings)
-        place = Place(options.slot, options.release_id, options.run_dir, _socket(options.listen))
+        place = Place(
+            options.slot, options.release_id, options.run_dir, _socket(options.listen),
+            Credentials.of_unit(options.credentials),
+        )  # fmt: skip
         place.run_dir.mkdir(parents=True, exist_ok=True)
     except StartError as error:
         return _refused(error, notifier)
@@ -88,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--slot", default="a", choices=("a", "b"))
     parser.add_argument("--run-dir", type=Path, required=True, help="directory of the admin socket")
     parser.add_argument("--listen", default="", help="host:port, where no socket is handed over")
+    parser.add_argument(
+        "--credentials", default="", help="directory of 0600 files, where systemd lays out none"
+    )
     return parser
 
 

@@ -117,7 +117,8 @@ def parse(kind: Kind, given: dict[str, Any], served: Served, context_tokens: int
         _settle_chat(body)
     elif body.get("logprobs") == 0:
         body["logprobs"] = 1  # the engine takes 0 for none at all
-    body["max_tokens"] = _max_tokens(given, context_tokens)
+    if most := _max_tokens(given, context_tokens):
+        body["max_tokens"] = most
     stream, include_usage = _streaming(given)
     return Ask(kind, body, stream, include_usage, body.get("n", 1), cache=_cache(given))
 
@@ -195,7 +196,8 @@ def _max_tokens(given: dict[str, Any], context_tokens: int) -> int:
 
     OpenAI refuses a prompt and a limit that together are more than the context. Here the answer
     just ends where the context does, with `length` as its reason, as it does with llama.cpp:
-    clients ask for thousands of tokens to be on the safe side, and few know the context.
+    clients ask for thousands of tokens to be on the safe side, and few know the context. 0 where
+    nobody sets a limit and the context is not known.
     """
     for name in ("max_completion_tokens", "max_tokens"):
         value = given.get(name)
@@ -203,7 +205,7 @@ def _max_tokens(given: dict[str, Any], context_tokens: int) -> int:
             continue
         if type(value) is not int or value < 1:
             raise bad_request(f"`{name}` must be a whole number of at least 1.", param=name)
-        return min(value, context_tokens)
+        return min(value, context_tokens) if context_tokens else value
     return context_tokens
 
 

@@ -20,13 +20,16 @@ def usable_threads(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
 
 def _quota(root: Path) -> float:
     """CPUs that the cgroup's quota allows, the tightest on the way up; 0 without one."""
-    found = [_quota_v2(directory / "cpu.max") for directory in _own_groups(root)]
-    found += [_quota_v1(directory) for directory in _own_groups(root / "cpu")]
+    found = [_quota_v2(directory / "cpu.max") for directory in own_groups(root, "cpu")]
+    found += [_quota_v1(directory) for directory in own_groups(root / "cpu", "cpu")]
     return min((quota for quota in found if quota > 0), default=0.0)
 
 
-def _own_groups(root: Path) -> list[Path]:
-    """The directories of this process's own group and of those above it, within `root`."""
+def own_groups(root: Path, controller: str) -> list[Path]:
+    """The directories of this process's own group and of those above it, within `root`.
+
+    Of the first version of cgroups, only the tree of one controller.
+    """
     groups = [root]
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
@@ -34,7 +37,7 @@ def _own_groups(root: Path) -> list[Path]:
         return groups
     for line in lines:
         _, controllers, name = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         path = root
         for part in name.strip("/").split("/"):

@@ -9,11 +9,12 @@ import os
 import signal
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiconsole.onhost.inferd.app import admin_app, public_app
-from aiconsole.onhost.inferd.engine.llama import LlamaEngine
+from aiconsole.onhost.inferd.credentials import Credentials
+from aiconsole.onhost.inferd.engine.make import make_engine
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.listener import Listener
 from aiconsole.onhost.inferd.notify import Notifier
@@ -44,6 +45,8 @@ class Place:
     directory are the other slots."""
     public: socket.socket
     """Bound, and perhaps shared with the other slot."""
+    credentials: Credentials = field(default_factory=Credentials.of_unit)
+    """Where secrets lie."""
 
 
 class Daemon:
@@ -54,14 +57,16 @@ class Daemon:
         self._place = place
         self._notifier = notifier
         self._tally = Tally(place.slot, place.release_id)
-        self._engine = LlamaEngine(
-            settings.model, settings.engine, place.run_dir, self._engine_changed
-        )
+        self._engine = make_engine(settings, place.credentials, place.run_dir, self._engine_changed)
         self._verification = Verification(settings.model, self._verified)
         self._verifying: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._gateway = Gateway(
-            settings, self._engine, self._tally, open_to_all=is_open_to_all(place.public)
+            settings,
+            self._engine,
+            self._tally,
+            place.credentials,
+            open_to_all=is_open_to_all(place.public),
         )
         self._certificate = certificate(settings.tls, self._gateway.metrics)
         self._public = Listener(

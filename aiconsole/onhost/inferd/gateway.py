@@ -36,7 +36,13 @@ class Gateway:
     """One daemon's shared state; made before the engine is loaded."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, tally: Tally, *, open_to_all: bool
+        self,
+        settings: Settings,
+        engine: Engine,
+        tally: Tally,
+        credentials: Credentials,
+        *,
+        open_to_all: bool,
     ) -> None:
         """Bring the parts together.
 
@@ -44,20 +50,21 @@ class Gateway:
             settings: The release's settings.
             engine: What computes.
             tally: What is counted for the operator.
+            credentials: Where secrets lie.
             open_to_all: Whether others than this machine can reach the listening address.
         """
         self.settings = settings
         self.engine = engine
         self.tally = tally
         self.models = Served(settings.model.name, settings.model.aliases)
-        self.door = Door(settings.auth, Credentials.of_unit(), open_to_all=open_to_all)
+        self.door = Door(settings.auth, credentials, open_to_all=open_to_all)
         self.metrics = Metrics()
         self.measure = Measure(self.metrics)
         self.engine_page = EnginePage(engine)
         self.audit = Audit(settings.audit, tally.release_id, self.metrics.audit_dropped.inc)
         model = settings.model
         origin = model.sha256 or f"{model.name}@{tally.release_id}"
-        self.cache = Cache(settings.cache, origin, Credentials.of_unit())
+        self.cache = Cache(settings.cache, origin, credentials)
         self.admission = Admission(settings.limits.running or 1, settings.limits.queue)
         self.meter = Meter(settings.limits, self.metrics.rejected.labels("rate").inc)
         self.lifelines: set[Lifeline] = set()

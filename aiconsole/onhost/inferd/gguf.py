@@ -21,6 +21,7 @@ _SCALARS = {
     12: "d",
 }
 _STRING, _ARRAY = 8, 9
+_Q4_0 = 2
 
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
@@ -53,6 +54,8 @@ class GgufHeader:
     """Size that the file must have at least."""
     size_bytes: int
     """Size that it has."""
+    q4_0_bytes: int = 0
+    """Of the tensors that llama.cpp keeps a second, repacked copy of."""
 
     @property
     def architecture(self) -> str:
@@ -79,6 +82,12 @@ class GgufHeader:
         key = self._number("attention.key_length") or default
         value = self._number("attention.value_length") or default
         return layers * heads_kv * (key + value) * 2
+
+    @property
+    def context_is_cheaper(self) -> bool:
+        """Whether a token of context takes less than that: not all layers look at all of it."""
+        marks = ("attention.sliding_window", "ssm.state_size", "full_attention_interval")
+        return any(self._number(mark) for mark in marks)
 
     def _number(self, key: str) -> int:
         value = self.values.get(f"{self.architecture}.{key}", 0)
@@ -109,7 +118,7 @@ def read_header(path: Path) -> GgufHeader:
 def _read(reader: _Reader, version: int, size_bytes: int) -> GgufHeader:
     tensors, pairs = reader.count("tensors"), reader.count("metadata pairs")
     values = {reader.text(): reader.value(reader.number("I")) for _ in range(pairs)}
-    end, parameters = 0, 0
+    end = parameters = repacked = 0
     for _ in range(tensors):
         name = reader.text()
         elements = 1
@@ -118,7 +127,9 @@ def _read(reader: _Reader, version: int, size_bytes: int) -> GgufHeader:
         kind, offset = reader.number("I"), reader.number("Q")
         block, block_bytes = _BLOCKS.get(kind, (1, 0))
         parameters += elements
-        end = max(end, offset + elements // block * block_bytes)
+        tensor_bytes = elements // block * block_bytes
+        end = max(end, offset + tensor_bytes)
+        repacked += tensor_bytes if kind == _Q4_0 else 0
         if elements >= 1 << 62:
             raise GgufError(f"tensor {name!r} has an impossible shape")
     align = int(values.get("general.alignment", 32)) or 32
@@ -126,7 +137,7 @@ def _read(reader: _Reader, version: int, size_bytes: int) -> GgufHeader:
     needed = data + end
     if needed > size_bytes:
         raise GgufError(f"truncated: {size_bytes:,} bytes of at least {needed:,}")
-    return GgufHeader(version, values, tensors, parameters, needed, size_bytes)
+    return GgufHeader(version, values, tensors, parameters, needed, size_bytes, repacked)
 
 
 class _Reader:

@@ -187,11 +187,6 @@ class Connection(HttpToolsProtocol):
         if self.idle:
             super().timeout_keep_alive_handler()
 
-    def handle_websocket_upgrade(self) -> None:
-        """Another protocol takes the connection over, and we hear of it no more."""
-        self._limits.crowd.leaves(self)
-        super().handle_websocket_upgrade()
-
     def dismiss(self) -> None:
         """Make room for another one."""
         self.transport.close()
@@ -213,6 +208,7 @@ class Connection(HttpToolsProtocol):
         made = SocketConnection(
             config=self.config, server_state=self.server_state, app_state=self.app_state
         )
+        self._limits.crowd.leaves(self)
         made.connection_made(self.transport)
         made.data_received(self._head())
         if not made.handshake_initiated:

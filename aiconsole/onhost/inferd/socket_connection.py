@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from aiconsole.onhost.inferd.crowd import Crowd
 from aiconsole.onhost.inferd.errors import ApiError
 
 END = "inferd.end"
@@ -23,6 +24,8 @@ class Patience(Protocol):
     draining: bool
     write_s: float
     """For a client to take something of its answer."""
+    crowd: Crowd[Any]
+    """Everybody who is connected."""
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
@@ -41,6 +44,10 @@ class SocketConnection(WebSocketsSansIOProtocol):
         """Whether nothing is lost if the connection goes: the end has been said."""
         return self.close_sent
 
+    def dismiss(self) -> None:
+        """Close it; it is never asked to make room while it is open."""
+        self.transport.close()
+
     def announce_end(self) -> None:
         """Have the application close when the answer under way is whole."""
         if not self._told:
@@ -48,14 +55,17 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.queue.put_nowait(cast("Any", {"type": END}))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a connection over."""
+        """Take a connection over, and its place in the crowd."""
         super().connection_made(transport)
+        self._limits.crowd.admit(self)
+        self._limits.crowd.works(self)
         if self._limits.draining:
             self.announce_end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer."""
         self._forget_stall()
+        self._limits.crowd.leaves(self)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:

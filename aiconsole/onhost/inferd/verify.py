@@ -32,8 +32,8 @@ class Verification:
 
     async def run(self) -> None:
         """Read the file to its end; cancelling leaves the verdict open."""
-        if not self._model.sha256:
-            return
+        if not self._model.sha256 or not self._model.path:
+            return  # nothing to compare with, or nothing to read: it runs elsewhere
         self._conclude("checking")
         # A thread of its own: the nice value of a shared one would stay with whoever is next.
         thread = ThreadPoolExecutor(1, thread_name_prefix="verify")

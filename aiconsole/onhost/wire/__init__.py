@@ -52,7 +52,12 @@ from aiconsole.onhost.wire.plan import (
     UserStep,
 )
 from aiconsole.onhost.wire.service import HostStatus, ServiceState, SlotStatus
-from aiconsole.onhost.wire.sizing import DEFAULT_SLOTS, pool_tokens, request_tokens
+from aiconsole.onhost.wire.sizing import (
+    DEFAULT_SLOTS,
+    pool_tokens,
+    request_tokens,
+    weights_memory_bytes,
+)
 
 __all__ = [
     "DEFAULT_SLOTS",
@@ -106,4 +111,5 @@ __all__ = [
     "read_frame",
     "request_tokens",
     "to_json",
+    "weights_memory_bytes",
 ]

@@ -150,6 +150,7 @@ def daemon(
     sock: socket.socket | None = None,
     host: str = "127.0.0.1",
     credentials: Path | None = None,
+    more: tuple[str, ...] = (),
 ) -> Iterator[Running]:
     """A daemon from start to end; it is not ready yet."""
     own = sock or bound(host)
@@ -169,7 +170,7 @@ def daemon(
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(link / "launch.py"),
-             "--slot", slot, "--run-dir", str(run_dir)],
+             "--slot", slot, "--run-dir", str(run_dir), *more],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             env=environment,
             preexec_fn=lambda: os.dup2(fd, 3), pass_fds=(3,), cwd="/",

@@ -5,38 +5,73 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 
 import pytest
 
-from aiconsole.onhost.inferd.engine.llama import LlamaEngine
+from aiconsole.onhost.inferd.credentials import Credentials
+from aiconsole.onhost.inferd.engine.make import make_engine
 from aiconsole.onhost.inferd.engine.protocol import Ask, Engine
 from aiconsole.onhost.inferd.errors import ApiError
-from aiconsole.onhost.inferd.settings import EngineSettings, ModelSettings
+from aiconsole.onhost.inferd.settings import (
+    CommandSettings,
+    EngineSettings,
+    ModelSettings,
+    RemoteSettings,
+    Settings,
+)
 from aiconsole.onhost.inferd.start_error import StartError
+from tests.contract.inferd.servers import llama_at_port, llama_program
 from tests.contract.inferd.test_crash import external_binary
 
 SHORT = Ask("text", {"model": "m", "prompt": "hi", "max_tokens": 4})
 LONG = Ask("text", {"model": "m", "prompt": "hi", "max_tokens": 8000, "ignore_eos": True})
 
 
-def _make(kind: str, model: Path, room: Path) -> Engine:
+LOCAL = ("llama", "binary", "command-port", "command-socket")
+KEY = "k-of-the-provider"
+
+
+def _make(kind: str, model: Path, room: Path, url: str = "") -> Engine:
     binary = external_binary(room) if kind == "binary" else ""
-    settings = EngineSettings(slots=1, binary=binary)
-    return LlamaEngine(ModelSettings(name="m", path=str(model)), settings, room)
+    name = "remote" if url else kind.partition("-")[0].replace("binary", "llama")
+    engine = EngineSettings(
+        kind=name,  # type: ignore[arg-type]
+        slots=1,
+        binary=binary,
+        command=_command(kind, room) if name == "command" else None,
+        remotes=[RemoteSettings(name="far", url=url, credential="far")] if url else [],
+    )
+    path = "" if url else str(model)
+    settings = Settings(model=ModelSettings(name="m", path=path), engine=engine)
+    return make_engine(settings, Credentials(room), room, lambda: None)
 
 
-@pytest.fixture(params=["llama", "binary"])
+def _command(kind: str, room: Path) -> CommandSettings:
+    argv = [llama_program(room), "--model", "{model}", "--name", "{model_name}"]
+    argv += ["--slots", "{slots}"]
+    if kind == "command-socket":
+        return CommandSettings(argv=[*argv, "--host", "{socket}"], transport="socket")
+    return CommandSettings(argv=[*argv, "--port", "{port}"], key_variable="ITS_KEY", progress=True)
+
+
+@pytest.fixture(params=[*LOCAL, "remote"])
 async def engine(
     request: pytest.FixtureRequest, slow_model: Path, room: Path
 ) -> AsyncIterator[Engine]:
-    engine = _make(request.param, slow_model, room)
-    assert engine.status().state == "starting"
-    await engine.start()
-    yield engine
-    await engine.stop(1.0)
-    assert engine.status().state == "stopped"
+    with ExitStack() as stack:
+        url = ""
+        if request.param == "remote":
+            (room / "far").write_text(KEY + "\n")
+            (room / "far").chmod(0o600)
+            url = stack.enter_context(llama_at_port(room, slow_model, KEY))
+        engine = _make(request.param, slow_model, room, url)
+        assert engine.status().state == "starting"
+        await engine.start()
+        yield engine
+        await engine.stop(1.0)
+        assert engine.status().state == "stopped"
 
 
 async def _tokens(engine: Engine, ask: Ask) -> int:
@@ -49,11 +84,35 @@ async def _tokens(engine: Engine, ask: Ask) -> int:
     return found
 
 
-async def test_it_is_ready_after_its_start_and_knows_its_size(engine: Engine) -> None:
+async def test_it_is_ready_after_its_start_and_knows_its_size(
+    engine: Engine, request: pytest.FixtureRequest
+) -> None:
+    kind = request.node.callspec.params["engine"]
     status = engine.status()
     assert (status.state, status.reason, status.restarts) == ("ready", "", 0)
-    os.kill(status.pid, 0)  # it is there
-    assert (engine.context_tokens, engine.slots) == (8192, 1)
+    if kind == "remote":
+        assert status.pid == 0
+    else:
+        os.kill(status.pid, 0)  # it is there
+    known = 8192 if kind in ("llama", "binary") else 0
+    assert (engine.context_tokens, engine.slots) == (known, 1)
+
+
+async def test_it_embeds_and_refuses_what_does_not_fit_with_the_numbers(engine: Engine) -> None:
+    answer = await engine.embed({"model": "m", "input": ["one", "two"]})
+    assert len(answer["data"]) == 2
+    assert answer["data"][0]["embedding"]
+    with pytest.raises(ApiError) as refused:
+        await engine.embed({"model": "m", "input": "abc " * 400})
+    assert (refused.value.status, refused.value.code) == (400, "context_length_exceeded")
+    assert refused.value.param == "input"
+    assert refused.value.extra["n_prompt_tokens"] > refused.value.extra["n_batch"] > 0
+
+
+async def test_it_shows_series_of_its_own(engine: Engine, request: pytest.FixtureRequest) -> None:
+    remote = request.node.callspec.params["engine"] == "remote"
+    wanted = b"inferd_remote_up" if remote else b"llamacpp:prompt_tokens_total"
+    assert wanted in await engine.metrics_text()
 
 
 async def test_a_stream_ends_with_its_counts(engine: Engine) -> None:
@@ -78,6 +137,17 @@ async def test_a_cancelled_reader_frees_its_slot(engine: Engine) -> None:
         task.cancel()
         await asyncio.wait([task])
         await asyncio.wait_for(first, 5)
+
+
+async def test_a_prompt_still_at_work_is_called_off_too(engine: Engine) -> None:
+    prompt = "abc " * 2000
+    ask = Ask("text", {"model": "m", "prompt": prompt, "max_tokens": 4}, size_bytes=len(prompt))
+    task = asyncio.create_task(_tokens(engine, ask))
+    await asyncio.sleep(0.3)
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+    assert await asyncio.wait_for(_tokens(engine, SHORT), 10) == 4
 
 
 async def test_a_request_that_it_refuses(engine: Engine) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from aiconsole.onhost.inferd.app import _routes
+from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.llama import LlamaEngine
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.settings import ModelSettings, Settings
@@ -161,7 +162,7 @@ def test_each_route_is_described(document: dict[str, Any], room: Path) -> None:
     described = {re.sub(r"\{.*?\}", "{}", path) for path in document["paths"]}
     settings = Settings(model=ModelSettings(name="tiny", path="/none"))
     engine = LlamaEngine(settings.model, settings.engine, room)
-    gateway = Gateway(settings, engine, Tally("a", "r"), open_to_all=False)
+    gateway = Gateway(settings, engine, Tally("a", "r"), Credentials(None), open_to_all=False)
     for route in _routes(gateway):
         path = re.sub(r"\{.*?\}", "{}", route.path)
         assert path in described, route.path

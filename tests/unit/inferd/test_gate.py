@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from aiconsole.onhost.inferd import exchange as exchanges
+from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.llama import LlamaEngine
 from aiconsole.onhost.inferd.gate import Gate
 from aiconsole.onhost.inferd.gateway import Gateway
@@ -36,7 +37,7 @@ def gateway(tmp_path: Path) -> Gateway:
         auth=AuthSettings(required=True, keys_file=str(path)),
     )
     engine = LlamaEngine(settings.model, settings.engine, tmp_path, lambda: None)
-    return Gateway(settings, engine, Tally("a", "test"), open_to_all=False)
+    return Gateway(settings, engine, Tally("a", "test"), Credentials(None), open_to_all=False)
 
 
 class Chat:

@@ -12,6 +12,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from aiconsole.onhost.inferd.answer import Counter
+from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.llama import LlamaEngine
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.exchange import Exchange
@@ -172,7 +173,7 @@ async def test_what_a_gateway_shows(tmp_path: Path, tls: bool) -> None:
         {"model": {"name": "m", "path": "/m.gguf"}, "cache": {"backend": "memory"}, **table}
     )
     engine = LlamaEngine(settings.model, settings.engine, tmp_path)
-    gateway = Gateway(settings, engine, Tally("a", "r1"), open_to_all=False)
+    gateway = Gateway(settings, engine, Tally("a", "r1"), Credentials(None), open_to_all=False)
     found = families(gateway.metrics)
     assert ("inferd_tls_certificate_expiry_timestamp_seconds" in found) is tls
     for name in ("inferd_cache_up", "process_open_fds", "process_cpu_seconds", "inferd_tasks"):

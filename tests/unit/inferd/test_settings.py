@@ -9,6 +9,12 @@ import pytest
 from aiconsole.onhost.inferd.settings import load
 from aiconsole.onhost.inferd.start_error import StartError
 
+COMMAND = '[model]\nname = "m"\n[engine]\nkind = "command"\n[engine.command]\n'
+REMOTE = '[model]\nname = "m"\n[engine]\nkind = "remote"\n[[engine.remotes]]\n'
+TWICE = (
+    REMOTE
+    + 'name = "a"\nurl = "https://x/v1"\n[[engine.remotes]]\nname = "a"\nurl = "https://y/v1"'
+)
 GOOD = '[model]\nname = "tiny"\npath = "/m.gguf"\n'
 
 
@@ -55,13 +61,28 @@ def test_defaults(tmp_path: Path) -> None:
         (GOOD + '[cache]\nredis_url = "unix:///s?password=horse"\n', "holds a password"),
         (GOOD + '[cache]\nredis_url = "http://h"\n', ":5: cache.redis_url: "),
         (GOOD + '[audit]\npath = "audit.log"\n', ":5: audit.path: "),
+        (COMMAND + "argv = []\n", ":6: engine.command.argv: "),
+        (
+            COMMAND + 'argv = ["vllm"]\n',
+            ":5: engine.command: Value error, {port} must be somewhere",
+        ),
+        (COMMAND + 'argv = ["a", "{port}"]\ntransport = "socket"\n', "{socket} must be somewhere"),
+        (COMMAND + 'argv = ["a", "{port}"]\nkey_variable = "A=b"\n', ":7: engine.command.key_var"),
+        (
+            REMOTE + 'url = "https://me:s3cret@x/v1"\n',
+            ":6: engine.remotes.0.url: Value error, must",
+        ),
+        (REMOTE + 'url = "https://x/v1?key=s3cret"\n', "must be the base of an API"),
+        (REMOTE + 'url = "ftp://x"\n', ":6: engine.remotes.0.url: String should match"),
+        (TWICE, "two of them have the same name"),
     ],
 )
 def test_faults(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "settings.toml"
     assert f"{path}" in _refused(path, text)
     assert told in _refused(path, text)
-    assert "horse" not in _refused(path, text)  # nothing secret that was put into the file
+    for secret in ("horse", "s3cret"):  # nothing secret that was put into the file
+        assert secret not in _refused(path, text)
 
 
 def test_not_readable(tmp_path: Path) -> None:

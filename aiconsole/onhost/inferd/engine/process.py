@@ -9,14 +9,16 @@ import sys
 from collections import deque
 from pathlib import Path
 
+from aiconsole.onhost.inferd.engine.minder import MinderSpec
 from aiconsole.onhost.inferd.engine.worker import WorkerSpec
 
 _BOOT = (
     "import json,sys;sys.path[:]=json.loads(sys.argv[1]);"
-    "from aiconsole.onhost.inferd.engine.worker import main;main()"
+    "from aiconsole.onhost.inferd.engine.{module} import main;main()"
 )
 _KEPT_LINES = 100
 _KEPT_LINE_CHARS = 500
+_KILL_S = 10.0
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "CUDA_VISIBLE_DEVICES")
 
 
@@ -31,17 +33,7 @@ class EngineProcess:
     @classmethod
     async def spawn(cls, spec: WorkerSpec) -> EngineProcess:
         """Start it and hand it the spec."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-c", _BOOT, _search_path(),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env=_environment(),
-            cwd="/",
-        )  # fmt: skip
-        assert process.stdin is not None
-        process.stdin.write(spec.as_line())
-        return cls(process)
+        return cls(await _start("worker", spec.as_line(), asyncio.subprocess.DEVNULL))
 
     @property
     def pid(self) -> int:
@@ -93,6 +85,55 @@ class EngineProcess:
             self._lines.append(rest)
 
 
+class MindedProcess(EngineProcess):
+    """A server of somebody else's, behind the small process that minds it."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        super().__init__(process)
+        self._served_pid = 0
+
+    @classmethod
+    async def mind(cls, spec: MinderSpec) -> MindedProcess:
+        """Start it and hand it the spec."""
+        minded = cls(await _start("minder", spec.as_line(), asyncio.subprocess.PIPE))
+        await minded._hear_pid()
+        return minded
+
+    @property
+    def pid(self) -> int:
+        """Of the server; of its minder until it is known."""
+        return self._served_pid or self._process.pid
+
+    async def end(self, grace_s: float) -> None:
+        """Ask the server to stop; after `grace_s` kill it and all that it started."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        if not self.ended and grace_s > 0:
+            stdin.write(b"stop\n")
+            await asyncio.wait([asyncio.create_task(self._process.wait())], timeout=grace_s)
+        # Without its stdin the minder kills what is left, and then it ends; if it can.
+        await super().end(_KILL_S)
+
+    async def _hear_pid(self) -> None:
+        assert self._process.stdout is not None
+        told = await self._process.stdout.readline()
+        self._served_pid = int(told) if told.strip().isdigit() else 0
+
+
+async def _start(module: str, line: bytes, stdout: int) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-c", _BOOT.format(module=module), _search_path(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=stdout,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment(),
+        cwd="/",
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(line)
+    return process
+
+
 def _search_path() -> str:
     return json.dumps([str(entry) for entry in _entries()])
 
@@ -101,9 +142,13 @@ def _entries() -> list[Path]:
     return [path for path in map(Path, sys.path) if path.is_absolute()]
 
 
+def passed_on() -> dict[str, str]:
+    """Little of the environment is: no notification or listening sockets, no credentials."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
 def _environment() -> dict[str, str]:
-    """Little is passed on: no notification socket, no listening sockets, no credentials."""
-    found = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    found = passed_on()
     # libgomp's threads would spin for milliseconds at each barrier, on cores that others need too.
     # Seen on two busy cores: 0.6 requests/s with its default, 3.6 with this; idle ones: the same.
     found["GOMP_SPINCOUNT"] = "1000"

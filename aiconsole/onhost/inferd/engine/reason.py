@@ -17,7 +17,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(libgomp|libstdc\+\+)[^ ]*: cannot open shared object",
      "the system library {0} is missing"),
     (r"No module named '([\w.]{1,60})'", "the Python package {0} is missing"),
-    (r"couldn't bind|bind\(\) failed|Address already in use", "its socket is taken"),
+    (r"couldn't bind|bind\(\) failed|[Aa]ddress already in use", "its socket is taken"),
+    (r"cannot be run: (.{1,200})", "it cannot be run: {0}"),
     (r"error loading model: (.{1,200})", "the model cannot be loaded: {0}"),
 )  # fmt: skip
 

@@ -1,49 +1,56 @@
-"""An OpenAI-compatible server on a UNIX socket, as a client sees it.
+"""An OpenAI-compatible server, as a client sees it: on a UNIX socket, a port, or far away.
 
 It is asked for a stream, even for an answer that the client wants as a whole: a stream is the one
-shape in which llama.cpp notices at once that its client has gone, and frees the slot.
+shape in which servers notice at once that their client has gone, and free the slot.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 import orjson
 
+from aiconsole.onhost.inferd.engine.endpoint import Endpoint
+from aiconsole.onhost.inferd.engine.events import decode, events
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk, Kind
-from aiconsole.onhost.inferd.errors import ApiError, bad_request, unavailable
+from aiconsole.onhost.inferd.engine.refusal import RefusalError, gone, read, refusal
+from aiconsole.onhost.inferd.engine.usage import counted_once
 
-_PATHS: dict[Kind, str] = {"chat": "/v1/chat/completions", "text": "/v1/completions"}
-_MAX_EVENT_BYTES = 8 * 1024 * 1024
-_CONNECT_TIMEOUT_S = 5.0
-_TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large to process.*batch size: (\d+)")
-_KEPT_S = 2.0  # llama.cpp closes an idle connection after 5 s
+_PATHS: dict[Kind, str] = {"chat": "/chat/completions", "text": "/completions"}
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_MAX_ERROR_BYTES = 64 * 1024
+_HEALTH_TIMEOUT_S = 5.0
+_TAIL_S = 0.5
+_LONGEST_PAUSE_S = 3600.0
 
 
 class OpenAIUpstream:
     """Speaks to one server, on connections of two kinds.
 
     llama.cpp closes the connection after a stream without saying so in a header: a pooled
-    connection would break under the next request, so each stream has its own. After a whole
+    connection would break under the next request, so each stream has its own there. After a whole
     answer the connection is good for the next one, which spares the server a thread's start.
     """
 
-    def __init__(self, socket_path: str, api_key: str, connections: int) -> None:
+    def __init__(self, endpoint: Endpoint, connections: int) -> None:
         """Connect to nothing yet.
 
         Args:
-            socket_path: Where the server listens.
-            api_key: What it wants to hear.
-            connections: How many may be kept for whole answers; each one occupies a thread there.
+            endpoint: The server.
+            connections: How many may be kept for whole answers; each one may occupy a thread.
         """
-        once = aiohttp.UnixConnector(socket_path, force_close=True, limit=0)
-        kept = aiohttp.UnixConnector(socket_path, keepalive_timeout=_KEPT_S, limit=connections)
-        self._streams, self._answers = _session(once, api_key), _session(kept, api_key)
+        self.endpoint = endpoint
+        self._quirks = endpoint.quirks
+        self._streams = endpoint.session(0, once=endpoint.quirks.closes_streams)
+        self._answers = endpoint.session(connections)
         self._open: set[aiohttp.ClientResponse] = set()
+        self._tells_usage = True
 
     async def close(self) -> None:
         """Break off what runs, and close what is open."""
@@ -54,10 +61,10 @@ class OpenAIUpstream:
 
     async def healthy(self) -> bool:
         """Whether the server says that it is ready."""
+        url = self.endpoint.root_url + self.endpoint.health_path
+        limit = aiohttp.ClientTimeout(total=_HEALTH_TIMEOUT_S)
         try:
-            async with self._streams.get(
-                "/health", timeout=aiohttp.ClientTimeout(total=_CONNECT_TIMEOUT_S)
-            ) as response:
+            async with self._streams.get(url, timeout=limit, allow_redirects=False) as response:
                 return response.status == 200
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError):
             return False
@@ -70,34 +77,34 @@ class OpenAIUpstream:
         With `tell_progress` there is an empty batch for each piece of the prompt that is done.
 
         Raises:
-            ApiError: Refused by the server, or broken off by it.
+            RefusalError: Refused by the server, or broken off by it.
         """
-        body = {**ask.body, "stream": True, "stream_options": {"include_usage": True}}
-        if tell_progress:
-            body["return_progress"] = True
-        response = await self._post(self._streams, _PATHS[ask.kind], body)
+        response = await self._opened(ask, tell_progress and self._quirks.tells_progress)
         self._open.add(response)
         try:
-            async for batch in _events(response):
-                yield batch
-        except (aiohttp.ClientError, OSError) as error:
-            raise _gone() from error
+            made = events(response)
+            if not self._quirks.sums_usage:
+                made = counted_once(made, ask)
+            async with aclosing(made) as batches:
+                async for batch in batches:
+                    yield batch
+            if not self._quirks.closes_streams:
+                await _to_the_end(response)
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+            raise _lost(error) from error
         finally:
             self._open.discard(response)
-            response.close()
+            response.close()  # of no effect on a connection whose answer was read to its end
 
     async def whole(self, ask: Ask) -> list[Chunk]:
         """One answer at a stroke, as one chunk: half the work for the server of a short answer.
 
         Raises:
-            ApiError: Refused by the server, or broken off by it.
+            RefusalError: Refused by the server, or broken off by it.
         """
-        body = {**ask.body, "stream": False}
+        body = {**self._fields(ask.body), "stream": False}
         response = await self._post(self._answers, _PATHS[ask.kind], body)
-        try:
-            fields = _decode(await self._read(response))
-        except aiohttp.ClientError as error:
-            raise _gone() from error
+        fields = await self._decoded(response)
         for choice in fields["choices"]:
             if "message" in choice:
                 choice["delta"] = choice.pop("message")
@@ -109,30 +116,85 @@ class OpenAIUpstream:
         """One answer of `/v1/embeddings`.
 
         Raises:
-            ApiError: Refused by the server, or broken off by it.
+            RefusalError: Refused by the server, or broken off by it.
         """
-        response = await self._post(self._answers, "/v1/embeddings", body)
-        fields: dict[str, Any] = _decode(await self._read(response))
-        return fields
+        return await self._decoded(
+            await self._post(self._answers, "/embeddings", self._fields(body))
+        )
+
+    async def models(self) -> list[str]:
+        """Names of the models that it says it has; empty where it does not say it in this way.
+
+        Raises:
+            RefusalError: Refused by the server, or broken off by it.
+        """
+        fields = await self._decoded(await self._send(self._answers, "GET", "/models", b""))
+        data = fields.get("data")
+        items = data if isinstance(data, list) else []
+        return [str(item["id"]) for item in items if isinstance(item, dict) and "id" in item]
 
     async def metrics_text(self) -> bytes:
         """The server's own series.
 
         Raises:
-            ApiError: It does not answer.
+            RefusalError: It does not answer.
         """
-        try:
-            response = await self._streams.get("/metrics")
-        except (aiohttp.ClientError, OSError) as error:
-            raise _gone() from error
-        return await self._read(response)
+        url = self.endpoint.root_url + self.endpoint.metrics_path
+        response = await self._request(self._streams, "GET", url, b"")
+        return await self._read(response, _MAX_ANSWER_BYTES)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _opened(self, ask: Ask, tell_progress: bool) -> aiohttp.ClientResponse:
+        """Ask for a stream; a server that does not know how to count in one is asked without."""
+        body: dict[str, Any] = {**self._fields(ask.body), "stream": True}
+        if tell_progress:
+            body["return_progress"] = True
+        while True:
+            if self._tells_usage:
+                body["stream_options"] = {"include_usage": True}
+            try:
+                return await self._post(self._streams, _PATHS[ask.kind], body)
+            except RefusalError as error:
+                said = error.said
+                if not self._tells_usage or said is None or said.status not in (400, 422):
+                    raise
+                if not ("stream_options" in said.message or "include_usage" in said.message):
+                    raise
+                self._tells_usage = False
+                del body["stream_options"]
+
+    def _fields(self, given: dict[str, Any]) -> dict[str, Any]:
+        quirks = self._quirks
+        if not quirks.model_name and quirks.max_tokens_field == "max_tokens":
+            return given
+        body = dict(given)
+        if quirks.model_name:
+            body["model"] = quirks.model_name
+        if "max_tokens" in body:
+            body[quirks.max_tokens_field] = body.pop("max_tokens")
+        return body
+
+    async def _decoded(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
+        data = await self._read(response, _MAX_ANSWER_BYTES)
+        try:
+            fields = decode(data)
+        except aiohttp.ClientPayloadError as error:
+            raise gone() from error
+        if not isinstance(fields, dict):
+            raise gone()
+        return fields
+
+    async def _read(self, response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+        parts, size = [], 0
         self._open.add(response)
         try:
-            return await response.read()
-        except (aiohttp.ClientError, OSError) as error:
-            raise _gone() from error
+            while data := await response.content.readany():
+                size += len(data)
+                if size > limit_bytes:
+                    raise aiohttp.ClientPayloadError(f"more than {limit_bytes} bytes")
+                parts.append(data)
+            return b"".join(parts)
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError, RuntimeError) as error:
+            raise _lost(error) from error
         finally:
             self._open.discard(response)
             response.close()
@@ -140,121 +202,57 @@ class OpenAIUpstream:
     async def _post(
         self, session: aiohttp.ClientSession, path: str, body: dict[str, Any]
     ) -> aiohttp.ClientResponse:
+        return await self._send(session, "POST", path, orjson.dumps(body))
+
+    async def _send(
+        self, session: aiohttp.ClientSession, method: str, path: str, data: bytes
+    ) -> aiohttp.ClientResponse:
+        return await self._request(session, method, self.endpoint.base_url + path, data)
+
+    async def _request(
+        self, session: aiohttp.ClientSession, method: str, url: str, data: bytes
+    ) -> aiohttp.ClientResponse:
         """Send a request; the answer's head has come and says 200."""
         try:
-            response = await session.post(path, data=orjson.dumps(body))
-        except (aiohttp.ClientError, OSError) as error:
-            raise _gone() from error
-        if response.status == 200:
+            response = await session.request(method, url, data=data or None, allow_redirects=False)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise gone("not-reached") from error
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+            raise _lost(error) from error
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if response.status == 200 and encoding == "identity":
             return response
-        try:
-            raise _refusal(response.status, await response.read())
-        except (aiohttp.ClientError, OSError) as error:
-            raise _gone() from error
-        finally:
-            response.close()
+        pause_s = _pause_s(response.headers.get("Retry-After", ""))
+        body = await self._read(response, _MAX_ERROR_BYTES)
+        if response.status == 200:
+            body = b'{"error": "it packs its answers, though it was asked not to"}'
+        status = response.status if response.status >= 400 else 502
+        if 300 <= response.status < 400:
+            body = b'{"error": "it sends us elsewhere, and its key is for no other place"}'
+        raise refusal(read(status, body, pause_s))
 
 
-def _session(connector: aiohttp.BaseConnector, api_key: str) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        base_url="http://engine",
-        connector=connector,
-        headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-        auto_decompress=False,
-    )
-
-
-async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[list[Chunk], None]:
-    content, rest = response.content, b""
-    while True:
-        try:
-            data = await content.readany()
-        except RuntimeError as error:
-            # aiohttp's way to say that the connection went down between two reads.
-            raise aiohttp.ClientConnectionError(str(error)) from error
-        if not data:
-            # The server ended without its closing mark: the answer is not whole.
-            raise aiohttp.ClientPayloadError("no [DONE]")
-        *lines, rest = (rest + data).split(b"\n")
-        if len(rest) > _MAX_EVENT_BYTES:
-            raise aiohttp.ClientPayloadError("an event without end")
-        batch: list[Chunk] = []
-        done = progress = False
-        for line in lines:
-            if line.startswith(b"data: "):
-                if line.startswith(b"data: [DONE]"):
-                    done = True
-                    break
-                if b'"prompt_progress":' in line:
-                    progress = True
-                    continue
-                chunk = _chunk(line[6:].rstrip())
-                if chunk is not None:
-                    batch.append(chunk)
-            elif line.startswith(b"error: "):
-                raise _failure(_decode(line[7:]))
-        if batch or progress:
-            yield batch
-        if done:
-            return
-
-
-def _chunk(data: bytes) -> Chunk | None:
-    if b'"finish_reason":null' in data and not (
-        b'"usage":' in data or b'"finish_reason":"' in data
-    ):
-        # A piece of text; quotes within it are escaped, so these marks are keys and no text.
-        return Chunk(data, None)
-    fields = _decode(data)
-    if not isinstance(fields, dict):
-        return None
-    if "error" in fields:
-        raise _failure(fields)
-    return Chunk(data, fields)
-
-
-def _decode(data: bytes) -> Any:
+async def _to_the_end(response: aiohttp.ClientResponse) -> None:
+    """Read what follows the closing mark, so that the connection is good for the next request."""
+    if response.content.at_eof():
+        return
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise aiohttp.ClientPayloadError("an event that is not JSON") from error
+        await asyncio.wait_for(response.content.read(), _TAIL_S)
+    except (aiohttp.ClientError, OSError, asyncio.TimeoutError, RuntimeError):
+        return  # the answer is whole; only its connection is lost
 
 
-def _gone() -> ApiError:
-    return unavailable("The engine broke off; it is being restarted.", code="engine_unavailable")
+def _lost(error: Exception) -> RefusalError:
+    return gone("silent" if isinstance(error, asyncio.TimeoutError) else "broke-off")
 
 
-def _failure(fields: Any) -> ApiError:
-    """An error in mid-stream."""
-    error = fields.get("error") if isinstance(fields, dict) else None
-    status = error.get("code") if isinstance(error, dict) else None
-    return _refusal(status if isinstance(status, int) else 500, orjson.dumps(fields))
-
-
-def _refusal(status: int, body: bytes) -> ApiError:
-    """The server's error as ours: the client's mistakes stay 400, all else is not its fault."""
+def _pause_s(text: str) -> float:
+    """Seconds of a `Retry-After`, in either of its forms; 0 where it has neither."""
     try:
-        error = orjson.loads(body)["error"]
-        message, kind = str(error["message"]), str(error.get("type", ""))
-    except (ValueError, KeyError, TypeError):
-        error, message, kind = {}, "The engine gave no reason.", ""
-    if kind == "exceed_context_size_error":
-        numbers = {key: error[key] for key in ("n_prompt_tokens", "n_ctx") if key in error}
-        return ApiError(
-            400, message, code="context_length_exceeded", param="messages", extra=numbers
-        )
-    if found := _TOO_LARGE.match(message):
-        given, limit = int(found[1]), int(found[2])
-        return ApiError(
-            400, f"An input has {given} tokens; at most {limit} can be embedded in one.",
-            code="context_length_exceeded", param="input",
-            extra={"n_prompt_tokens": given, "n_ctx": limit},
-        )  # fmt: skip
-    if 400 <= status < 500 and status not in (401, 403, 404):
-        return bad_request(message, code="engine_refused")
-    if status == 503:
-        return unavailable(message, code="engine_loading")
-    return ApiError(500, f"The engine failed: {message}", kind="server_error", code="engine_error")
+        wanted_s = float(text)
+    except ValueError:
+        try:
+            wanted_s = parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+    return min(max(0.0, wanted_s), _LONGEST_PAUSE_S)
