@@ -7,18 +7,19 @@ import contextlib
 import io
 import re
 import secrets
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from aiconsole.cli.bench_target import Reached, look, reach, read_key
-from aiconsole.cli.bench_text import plan_lines, print_comparison, print_report
+from aiconsole.cli.bench_text import plan_lines, print_comparison, print_report, wrapped
 from aiconsole.cli.bench_view import in_ascii, open_view, speaks_unicode
 from aiconsole.cli.output import print_json
 from aiconsole.errors import SettingsError
@@ -217,13 +218,18 @@ def _print(report: Report, comparison: Comparison | None, wanted: Wanted) -> Non
         print_report(report)
         if comparison:
             print_comparison(comparison, wanted.before_name)
-    print(in_ascii(text.getvalue()) if wanted.ascii_only else text.getvalue(), end="", flush=True)
+    _write(text.getvalue(), sys.stdout, wanted)
 
 
 def _tell(lines: list[str], wanted: Wanted) -> None:
     """Print what is about to happen, aside from the report."""
-    text = "\n".join(lines)
-    print(in_ascii(text) if wanted.ascii_only else text, file=sys.stderr, flush=True)
+    _write("\n".join([*lines, ""]), sys.stderr, wanted)
+
+
+def _write(text: str, stream: TextIO, wanted: Wanted) -> None:
+    if stream.isatty():
+        text = wrapped(text, shutil.get_terminal_size().columns)
+    print(in_ascii(text) if wanted.ascii_only else text, end="", file=stream, flush=True)
 
 
 def _workers(processes: int, pace: Pace) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ from aiconsole.units import UNKNOWN, count_text, digits, percent, seconds_text, 
 from aiconsole.visible import visible
 
 _NAME, _CELL = 16, 10
+_LABEL = re.compile(r"\S+ {2,}| *!? *")
 _TABLES = (
     ("latency", "latency_s"),
     ("  from sending", "service_s"),
@@ -33,13 +36,12 @@ def plan_lines(spec: Spec, target: str, workers: int) -> list[str]:
         how = f"closed loop: {pace.clients:,} clients, each waits for its answer"
     processes = "" if workers == 1 else f", by {workers} processes"
     where = spec.request_url if target == spec.url else f"{target}, by SSH: {spec.request_url}"
-    length, (asked, cache) = _length(spec), _asked(spec)
     return [
         f"target    {visible(where)}",
         f"pace      {how}{processes}",
-        f"measured  {length}",
-        f"asked     {asked}",
-        f"          {cache}",
+        f"measured  {_length(spec)}",
+        f"prompts   {_prompts(spec)}",
+        f"answers   {_answers(spec)}",
     ]
 
 
@@ -56,25 +58,42 @@ def _length(spec: Spec) -> str:
     return f"{', '.join(parts)}{warm}; a request may take {_span(spec.timeout_s)}"
 
 
-def _asked(spec: Spec) -> tuple[str, str]:
+def _prompts(spec: Spec) -> str:
     shape = spec.shape
     if shape.prompts:
         many = "1 prompt" if len(shape.prompts) == 1 else f"{len(shape.prompts):,} prompts in turn"
-        what = f"{many} from the file"
+        what = f"{many}, from the file"
     else:
-        what = f"made-up prompts of about {shape.prompt_tokens:,} tokens, seed {shape.seed}"
-    cache = (
-        "each made new to the server's caches"
-        if shape.unique_mark
-        else "as they are: a cache of the server may know them"
+        what = f"made up, about {shape.prompt_tokens:,} tokens each, seed {shape.seed}"
+    if shape.unique_mark:
+        return f"{what}; each begins with a mark that no cache knows"
+    return f"{what}; they repeat, so caches may know them"
+
+
+def _answers(spec: Spec) -> str:
+    shape = spec.shape
+    model = f" by {visible(shape.model)}" if shape.model else ""
+    if shape.endpoint == "embeddings":
+        return f"vectors{model}"
+    most = "exactly" if shape.ignore_eos else "at most"
+    streamed = "streamed" if spec.streams else "in one piece"
+    return f"{most} {shape.max_tokens:,} tokens{model}, {streamed}"
+
+
+def wrapped(text: str, columns: int) -> str:
+    """The text with lines that fit the terminal; what goes on is indented like its beginning."""
+    return "\n".join(
+        textwrap.fill(line, columns, subsequent_indent=" " * _hanging(line), break_on_hyphens=False)
+        if len(line) > columns
+        else line
+        for line in text.split("\n")
     )
-    answer = ""
-    if shape.endpoint != "embeddings":
-        most = "exactly" if shape.ignore_eos else "at most"
-        streamed = "streamed" if spec.streams else "in one piece"
-        answer = f"; answers of {most} {shape.max_tokens:,} tokens, {streamed}"
-    model = f"{visible(shape.model)}: " if shape.model else ""
-    return f"{model}{what}{answer}", cache
+
+
+def _hanging(line: str) -> int:
+    """Where the text of a line begins after its label or mark."""
+    label = _LABEL.match(line)
+    return min(label.end(), 12) if label else 0
 
 
 def print_report(report: Report) -> None:

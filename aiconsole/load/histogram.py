@@ -11,11 +11,12 @@ STEPS = 128
 RELATIVE_ERROR = 1 / (2 * STEPS)
 """How far a quantile can lie from the true one, as a share of it: 0.4 %."""
 
-_LEAST_S = 1e-9
+_NOTHING = -1_000_000
+"""Bucket of zero: pieces of an answer that came together."""
 
 
 class Histogram:
-    """Counts of values above zero; count, sum, least and greatest are exact."""
+    """Counts of values from zero; count, sum, least and greatest are exact."""
 
     __slots__ = ("count", "counts", "greatest_s", "least_s", "sum_s")
 
@@ -27,10 +28,12 @@ class Histogram:
         self.greatest_s = 0.0
 
     def record(self, value_s: float) -> None:
-        """Count one value; what is not above zero counts as a nanosecond."""
-        value_s = max(value_s, _LEAST_S)
-        mantissa, exponent = math.frexp(value_s)
-        bucket = exponent * STEPS + int((mantissa - 0.5) * 2 * STEPS)
+        """Count one value; what is below zero counts as zero."""
+        if value_s > 0:
+            mantissa, exponent = math.frexp(value_s)
+            bucket = exponent * STEPS + int((mantissa - 0.5) * 2 * STEPS)
+        else:
+            value_s, bucket = 0.0, _NOTHING
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
         self.count += 1
         self.sum_s += value_s
@@ -89,5 +92,7 @@ class Histogram:
 
 
 def _middle_s(bucket: int) -> float:
+    if bucket == _NOTHING:
+        return 0.0
     exponent, step = divmod(bucket, STEPS)
     return math.ldexp(0.5 + (step + 0.5) / (2 * STEPS), exponent)

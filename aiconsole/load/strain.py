@@ -32,21 +32,20 @@ def strain_of(progress: Progress, workers: int) -> Strain:
     """Judge the client by what it has counted so far."""
     total, cpu = progress.total, progress.cpu
     lag_s, late_s = total.loop_lag.quantile(0.99), total.late.quantile(0.99)
-    median_s = total.latency.quantile(0.5)
+    tail_s = total.latency.quantile(0.99)
     reasons = []
     if total.not_sent:
         most = progress.spec.pace.max_in_flight
         reasons.append(
-            f"{total.not_sent:,} requests were due and not sent: {most:,} were at work already"
-            " (--max-in-flight)"
+            f"{total.not_sent:,} due requests not sent: {most:,} were at work (--max-in-flight)"
         )
     if cpu > FULL_CORE:
         reasons.append(
             f"the client used {percent(cpu * 100)} of a core; try --processes {workers * 2}"
         )
-    if late_s is not None and _is_much(late_s, median_s):
+    if late_s is not None and _is_much(late_s, tail_s):
         reasons.append(f"1 % of the requests left {seconds_text(late_s)} or more after their time")
-    elif lag_s is not None and _is_much(lag_s, median_s):
+    elif lag_s is not None and _is_much(lag_s, tail_s):
         reasons.append(
             f"1 % of the client's turns came {seconds_text(lag_s)} or more late: this machine is"
             " too busy"
@@ -54,8 +53,8 @@ def strain_of(progress: Progress, workers: int) -> Strain:
     return Strain(cpu, lag_s, late_s, total.not_sent, tuple(reasons))
 
 
-def _is_much(late_s: float, median_s: float | None) -> bool:
+def _is_much(late_s: float, tail_s: float | None) -> bool:
     """True where it cannot be passed over beside what was measured."""
     if late_s > _LATE_S:
         return True
-    return median_s is not None and late_s > max(_LEAST_LATE_S, _LATE_SHARE * median_s)
+    return tail_s is not None and late_s > max(_LEAST_LATE_S, _LATE_SHARE * tail_s)

@@ -142,10 +142,7 @@ def _failures(progress: Progress) -> list[Line]:
 
 def _client(strain: Strain) -> list[Line]:
     if strain.reasons:
-        return [
-            (Piece("! the client is the limit: ", "warn"), Piece(reason))
-            for reason in strain.reasons
-        ]
+        return [(Piece("! client: ", "warn"), Piece(reason)) for reason in strain.reasons]
     lag = seconds_text(strain.loop_lag_p99_s)
     return [(Piece(f"client: {percent(strain.cpu * 100)} of a core, {lag} behind", "dim"),)]
 
