@@ -24,7 +24,7 @@ from aiconsole.cli.bench_view import in_ascii, open_view, speaks_unicode
 from aiconsole.cli.output import print_json
 from aiconsole.errors import SettingsError
 from aiconsole.load.compare import Comparison, compare, read_report, save_report
-from aiconsole.load.exchange import tls_context
+from aiconsole.load.exchange import allow_files, tls_context
 from aiconsole.load.progress import Progress
 from aiconsole.load.prompts import read_prompts
 from aiconsole.load.report import Report, exit_code, report_of
@@ -142,6 +142,7 @@ def bench(
 
 
 async def _bench(wanted: Wanted) -> int:
+    allow_files(wanted.spec.share(0, wanted.workers))
     async with reach(wanted.target, yes=wanted.yes) as reached:
         spec, key = await look(replace(wanted.spec, url=reached.url), wanted.key)
         name = wanted.target if reached.lost else reached.url

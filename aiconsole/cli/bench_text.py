@@ -102,7 +102,8 @@ def print_report(report: Report) -> None:
     early = " (ended early)" if report["ended_early"] else ""
     print(f"\n{_counts(requests)} in {_span(report['measured_s'])}{early}")
     print(
-        f"{digits(rates['requests_per_s'])} requests/s, "
+        f"{digits(rates['requests_per_s'])} requests/s answered"
+        f" of {digits(rates['sent_per_s'])} sent, "
         f"{digits(rates['tokens_out_per_s'])} tokens/s out, "
         f"{digits(rates['tokens_in_per_s'])} tokens/s in"
         + (", counted as pieces of the stream" if "pieces" in rates["tokens_counted_by"] else "")

@@ -110,7 +110,7 @@ async def open_crew(spec: Spec, key: Secret | None, workers: int) -> AsyncGenera
 
 async def _start(spec: Spec, key: Secret | None) -> Process:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "aiconsole.load.worker",
+        sys.executable, "-P", "-m", "aiconsole.load.worker",
         stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LINE_BYTES,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         # Ctrl-C is for the console: it asks its workers to end, and hears what they counted.

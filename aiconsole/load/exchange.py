@@ -23,6 +23,7 @@ from aiconsole.secret import Secret
 
 _MOST_ANSWER_BYTES = 64 * 1024 * 1024
 _CONNECT_S = 10.0
+_OTHER_FILES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,9 @@ async def open_client(spec: Spec, key: Secret | None) -> AsyncGenerator[Client, 
     """A client with a pool of its own, as large as the load needs.
 
     Raises:
-        SettingsError: The file of authorities cannot be used.
+        SettingsError: The file of authorities cannot be used, or too few files may be open.
     """
-    _allow_files(max(spec.pace.max_in_flight, spec.pace.clients) + 64)
+    allow_files(spec)
     headers = {
         "Content-Type": "application/json",
         "Accept-Encoding": "identity",
@@ -112,6 +113,24 @@ async def open_client(spec: Spec, key: Secret | None) -> AsyncGenerator[Client, 
         auto_decompress=False,
     ) as session:
         yield Client(session, spec)
+
+
+def allow_files(spec: Spec) -> None:
+    """Let this process have as many open files as requests can be at work; the usual limit is 1024.
+
+    Raises:
+        SettingsError: The system allows fewer.
+    """
+    wanted = (spec.pace.max_in_flight if spec.pace.is_open else spec.pace.clients) + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != hard < wanted:
+        raise SettingsError(
+            f"{wanted - _OTHER_FILES:,} requests at once are more than this system allows",
+            f"a process may have {hard:,} open files here (ulimit -Hn), and each request is one",
+            "raise that limit, or give --processes, fewer --clients or a smaller --max-in-flight",
+        )
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def tls_context(ca_file: str) -> ssl.SSLContext:
@@ -137,11 +156,3 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
         if len(data) > _MOST_ANSWER_BYTES:
             raise FailedError(failure.BAD, "an answer without end")
     return bytes(data)
-
-
-def _allow_files(wanted: int) -> None:
-    """Each request at work is an open file; the usual limit is 1024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted and soft != resource.RLIM_INFINITY:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))

@@ -47,6 +47,8 @@ class Progress:
         self._wall_s: dict[int, float] = {}
         self._cpu_s: dict[int, float] = {}
         self._last_s = self.from_s
+        self._own_began: tuple[float, float] | None = None
+        self._own_cpu = 0.0
         self._stopped_s: float | None = None
 
     def add(self, beat: Beat) -> None:
@@ -59,6 +61,7 @@ class Progress:
         if now_s > self.from_s:
             self._wall_s[beat.worker] = self._wall_s.get(beat.worker, 0.0) + beat.wall_s
             self._cpu_s[beat.worker] = self._cpu_s.get(beat.worker, 0.0) + beat.cpu_s
+            self._watch_own(now_s)
         if now_s - self._since_s >= _POINT_S:
             self._close_point(now_s)
 
@@ -91,6 +94,19 @@ class Progress:
             return max(0.0, min(end_s - self.from_s, self.spec.pace.duration_s))
         # The end is the last answer: what comes after it is not the load's time.
         return max(0.0, min(end_s, max(self._last_s, self.from_s)) - self.from_s)
+
+    @property
+    def own_cpu(self) -> float:
+        """The share of a core that this process used: it draws, and carries a load by SSH."""
+        return self._own_cpu
+
+    def _watch_own(self, now_s: float) -> None:
+        used_s = time.process_time()
+        if self._own_began is None:
+            self._own_began = (now_s, used_s)
+        began_s, used_before_s = self._own_began
+        if now_s > began_s:
+            self._own_cpu = (used_s - used_before_s) / (now_s - began_s)
 
     def _close_point(self, now_s: float) -> None:
         since, length_s = self._since, now_s - self._since_s

@@ -60,6 +60,7 @@ def report_of(progress: Progress, target: str, workers: int, notes: tuple[str, .
         "client": {
             "processes": workers,
             "cpu": round(strain.cpu, 3),
+            "console_cpu": round(progress.own_cpu, 3),
             "loop_lag_p99_s": strain.loop_lag_p99_s,
             "late_p99_s": strain.late_p99_s,
             "limited": list(strain.reasons),
@@ -122,6 +123,7 @@ def _rates(progress: Progress, measured_s: float) -> dict[str, Any]:
     length_s = measured_s or 1.0
     counted = "pieces of the stream" if total.by_pieces else "usage of the server"
     return {
+        "sent_per_s": round(total.sent / length_s, 3),
         "requests_per_s": round(total.requests_in_window / length_s, 3),
         "tokens_out_per_s": round(total.tokens_out / length_s, 2),
         "tokens_in_per_s": round(total.tokens_in / length_s, 2),

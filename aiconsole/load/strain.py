@@ -43,6 +43,11 @@ def strain_of(progress: Progress, workers: int) -> Strain:
         reasons.append(
             f"the client used {percent(cpu * 100)} of a core; try --processes {workers * 2}"
         )
+    if progress.own_cpu > FULL_CORE:
+        reasons.append(
+            f"the console, through which the load goes, used {percent(progress.own_cpu * 100)} of"
+            " a core"
+        )
     if late_s is not None and _is_much(late_s, tail_s):
         reasons.append(f"1 % of the requests left {seconds_text(late_s)} or more after their time")
     elif lag_s is not None and _is_much(lag_s, tail_s):

@@ -21,7 +21,7 @@ from aiconsole.errors import (
 )
 from aiconsole.load.exchange import open_client
 from aiconsole.load.failure import CONNECT, TLS, of_exception
-from aiconsole.load.spec import PATHS, Spec
+from aiconsole.load.spec import PATHS, Pace, Spec
 from aiconsole.secret import Secret
 from aiconsole.visible import visible
 
@@ -77,7 +77,7 @@ async def find_model(spec: Spec, key: Secret | None) -> str:
         CommandError: It answers with something else.
     """
     try:
-        async with open_client(replace(spec, timeout_s=_LOOK_S), key) as client:
+        async with open_client(replace(spec, timeout_s=_LOOK_S, pace=Pace()), key) as client:
             status, body = await client.get("/v1/models")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _unreachable(spec.url, error) from error
@@ -109,7 +109,7 @@ async def try_one(spec: Spec, key: Secret | None) -> None:
         LoginError: It wants a key, or another one.
         CommandError: It refuses the request for what it is.
     """
-    async with open_client(spec, key) as client:
+    async with open_client(replace(spec, pace=Pace()), key) as client:
         exchange = await client.ask(_TRIAL)
     failed = exchange.failed
     if failed is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiconsole.load.histogram import Histogram
-from aiconsole.load.progress import Progress
+from aiconsole.load.progress import Point, Progress
 from aiconsole.load.strain import Strain
 from aiconsole.tui.present.chart import Curve
 from aiconsole.tui.present.line import Line, Piece, fit, fit_line, spread
@@ -117,7 +117,7 @@ def _row(name: str, histogram: Histogram) -> Line:
 
 
 def _plot(progress: Progress, columns: int, rows: int, ascii_only: bool) -> Sequence[Line]:
-    points = progress.points
+    points = _thinned(progress.points, 2 * columns)
     curves = (
         Curve("p99 of a second", [point.p99_s for point in points]),
         Curve("p50 of a second", [point.p50_s for point in points]),
@@ -126,6 +126,17 @@ def _plot(progress: Progress, columns: int, rows: int, ascii_only: bool) -> Sequ
         curves, [p.at_s for p in points], columns, rows - 1, seconds_text, None, ascii_only
     )
     return [(Piece("Latency   ", "head"), *legend(curves, seconds_text)), *drawn]
+
+
+def _thinned(points: Sequence[Point], most: int) -> Sequence[Point]:
+    """No more points than can be seen; each stands for its group, by the worst of its seconds."""
+    group = -(-len(points) // most)
+    if group <= 1:
+        return points
+    return [
+        max(points[start : start + group], key=lambda point: point.p99_s or 0.0)
+        for start in range(0, len(points), group)
+    ]
 
 
 def _failures(progress: Progress) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import time
@@ -14,6 +15,8 @@ import psutil
 import pytest
 from aiohttp import web
 
+from aiconsole.errors import CommandError, SettingsError
+from aiconsole.load.exchange import allow_files
 from aiconsole.load.histogram import Histogram
 from aiconsole.load.progress import Progress
 from aiconsole.load.run import run_load
@@ -233,3 +236,23 @@ async def test_a_load_that_is_stopped_reports_what_it_had() -> None:
     assert total.sent == total.answered + 3
     assert progress.measured_s < 60
     assert workers_at_work() == []
+
+
+async def test_a_worker_that_dies_is_told() -> None:
+    async with service() as found:
+        running = asyncio.create_task(load(spec_of(found, Pace(clients=2, duration_s=600.0))))
+        await until(lambda: bool(found.bodies))
+        [worker] = workers_at_work()
+        worker.kill()
+        with pytest.raises(CommandError, match="ended before its time"):
+            await running
+
+
+async def test_more_requests_than_the_system_has_files_for() -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    spec = Spec("http://127.0.0.1:9", pace=Pace(rate=1.0, max_in_flight=most + 1))
+    if most == resource.RLIM_INFINITY:
+        allow_files(spec)
+        return
+    with pytest.raises(SettingsError, match="more than this system allows"):
+        allow_files(spec)
