@@ -18,7 +18,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from aiconsole.cli.bench_target import Reached, look, reach, read_key
+from aiconsole.cli.bench_target import Reached, find, prove, reach, read_key
 from aiconsole.cli.bench_text import plan_lines, print_comparison, print_report, wrapped
 from aiconsole.cli.bench_view import in_ascii, open_view, speaks_unicode
 from aiconsole.cli.output import print_json
@@ -144,12 +144,13 @@ def bench(
 async def _bench(wanted: Wanted) -> int:
     allow_files(wanted.spec.share(0, wanted.workers))
     async with reach(wanted.target, yes=wanted.yes) as reached:
-        spec, key = await look(replace(wanted.spec, url=reached.url), wanted.key)
+        spec, key = await find(replace(wanted.spec, url=reached.url), wanted.key)
         name = wanted.target if reached.lost else reached.url
+        _tell(plan_lines(spec, name, wanted.workers), wanted)
+        key = await prove(spec, key)
         notes = [*reached.notes]
         if key and spec.url.startswith("http://") and not is_here(spec.url):
             notes.append("the key went out in the clear: this is http, not https")
-        _tell([*plan_lines(spec, name, wanted.workers), *(f"! {note}" for note in notes)], wanted)
         progress = await _run(spec, key, name, wanted, reached, notes)
     report = report_of(progress, wanted.target, wanted.workers, tuple(notes))
     comparison = compare(wanted.before, report) if wanted.before else None

@@ -6,7 +6,9 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from aiconsole.cli.ask import ask_terminal, asking
 from aiconsole.errors import LoginError, NotConfirmedError, NotFoundError, SettingsError
@@ -18,6 +20,8 @@ from aiconsole.secret import Secret
 
 KEY_VARIABLE = "AICONSOLE_BENCH_KEY"
 _KEY_BYTES = 8192
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +84,40 @@ def read_key(path: Path | None) -> Secret | None:
     return _checked(text, str(path))
 
 
-async def look(spec: Spec, key: Secret | None) -> tuple[Spec, Secret | None]:
-    """Find the model where none is named, and send one request; asks for a key where one is wanted.
+async def find(spec: Spec, key: Secret | None) -> tuple[Spec, Secret | None]:
+    """Fill in the model where none is named; asks for a key where one is wanted.
+
+    Raises:
+        AiconsoleError: The service lists no model, wants another key, or is out of reach.
+    """
+    if spec.shape.model:
+        return spec, key
+    model, key = await _with_key(partial(find_model, spec), key)
+    return replace(spec, shape=replace(spec.shape, model=model)), key
+
+
+async def prove(spec: Spec, key: Secret | None) -> Secret | None:
+    """Send one request; asks for a key where one is wanted, and returns it.
 
     Raises:
         AiconsoleError: The load could only fail.
     """
+    _, key = await _with_key(partial(try_one, spec), key)
+    return key
+
+
+async def _with_key(
+    ask: Callable[[Secret | None], Awaitable[T]], key: Secret | None
+) -> tuple[T, Secret | None]:
     try:
-        return await _look(spec, key), key
+        return await ask(key), key
     except LoginError as error:
-        question = Question("secret", error.title, "It is neither shown nor kept.")
+        question = Question("secret", error.title, "The key is neither shown nor kept.")
         typed = None if key else await ask_terminal(question)
         if not isinstance(typed, Secret):
             raise
-    key = _checked(typed.reveal(), "what was typed")
-    return await _look(spec, key), key
-
-
-async def _look(spec: Spec, key: Secret | None) -> Spec:
-    if not spec.shape.model:
-        model = await find_model(spec, key)
-        spec = replace(spec, shape=replace(spec.shape, model=model))
-    await try_one(spec, key)
-    return spec
+    key = _checked(typed.reveal(), "What was typed")
+    return await ask(key), key
 
 
 async def _confirm(host: Host, yes: bool) -> None:

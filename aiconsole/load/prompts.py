@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from pathlib import Path
@@ -13,6 +14,9 @@ from aiconsole.load.spec import Prompt, Shape
 REPEATED = 100
 """Made-up prompts that take turns where they need not be new."""
 
+_POOL_WORDS = 65_536
+_STRIDE = 40_503
+"""Odd, so that cuts begin at every word of the pool before one does again."""
 _MOST_BYTES = 256 * 1024 * 1024
 _FIELDS = {"prompt", "messages", "max_tokens"}
 _TEXT = (
@@ -72,8 +76,19 @@ def prompt_of(shape: Shape, number: int) -> Prompt:
 
 def made_up(tokens: int, seed: int, number: int) -> str:
     """Varied text of about so many tokens: common words, each of which most models know as one."""
-    random_ = random.Random(seed * 1_000_003 + number)  # noqa: S311 - text, not a secret
-    return " ".join(random_.choices(_WORDS, k=tokens))
+    pool = _pool(seed)
+    # Cut from one long text: choosing each word anew would cost more than sending the request.
+    start = number * _STRIDE % len(pool)
+    words = pool[start : start + tokens]
+    while len(words) < tokens:
+        words += pool[: tokens - len(words)]
+    return " ".join(words)
+
+
+@functools.lru_cache(maxsize=2)
+def _pool(seed: int) -> list[str]:
+    random_ = random.Random(seed)  # noqa: S311 - text, not a secret
+    return random_.choices(_WORDS, k=_POOL_WORDS)
 
 
 def _prompt(line: str, place: str) -> Prompt:

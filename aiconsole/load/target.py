@@ -12,7 +12,6 @@ import aiohttp
 from yarl import URL
 
 from aiconsole.errors import (
-    AiconsoleError,
     CommandError,
     LoginError,
     NotFoundError,
@@ -124,11 +123,6 @@ async def try_one(spec: Spec, key: Secret | None) -> None:
             visible(f"{failed.kind}: {failed.example}"),
             "look at --endpoint, --model, --max-tokens and the prompts",
         )
-
-
-def wants_key(error: AiconsoleError) -> bool:
-    """True where the service wants a key and got none."""
-    return isinstance(error, LoginError)
 
 
 def _first_model(body: bytes) -> str:

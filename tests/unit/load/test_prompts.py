@@ -109,3 +109,8 @@ def test_the_body_of_each_endpoint() -> None:
     assert sent(Shape("generate", prompts=prompts)) == {
         "prompt": "hello", "max_tokens": 9, "stream": True,
     }  # fmt: skip
+
+
+def test_long_prompts_are_as_long_as_asked() -> None:
+    assert len(made_up(200_000, 1, 3).split()) == 200_000
+    assert len({made_up(5, 1, number) for number in range(5000)}) > 4990
