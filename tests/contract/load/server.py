@@ -22,6 +22,7 @@ class Service:
         handler: Answers each request of the load.
         bodies: Every body that came.
         headers: Those of the newest request.
+        paths: Where requests of the load went.
         never_answered: Requests of the load that came to hang.
     """
 
@@ -31,6 +32,7 @@ class Service:
         self.bodies: list[dict[str, object]] = []
         self.headers: dict[str, str] = {}
         self.models: Handler = list_models
+        self.paths: set[str] = set()
         self.never_answered = 0
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -38,6 +40,7 @@ class Service:
             return await self.models(request)
         self.bodies.append(await request.json())
         self.headers = dict(request.headers)
+        self.paths.add(request.path)
         self.never_answered += self.handler is never
         return await self.handler(request)
 
@@ -80,6 +83,23 @@ async def opened(request: web.BaseRequest) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     return response
+
+
+async def generate(request: web.BaseRequest) -> web.StreamResponse:
+    """A good stream in inferd's plain shape."""
+    response = await opened(request)
+    for piece in "abc":
+        await response.write(b"data: " + json.dumps({"text": piece}).encode() + b"\n\n")
+        await asyncio.sleep(0.01)
+    ending = {"finish_reason": "stop", "usage": USAGE}
+    await response.write(b"data: " + json.dumps(ending).encode() + b"\n\ndata: [DONE]\n\n")
+    return response
+
+
+async def embed(request: web.BaseRequest) -> web.StreamResponse:
+    """A vector."""
+    usage = {"prompt_tokens": 5, "total_tokens": 5}
+    return web.json_response({"data": [{"embedding": [0.5]}], "usage": usage})
 
 
 def event(text: str) -> bytes:

@@ -132,6 +132,25 @@ async def test_a_good_stream_is_measured_piece_by_piece() -> None:
         assert found.bodies[0]["stream_options"] == {"include_usage": True}
 
 
+async def test_the_plain_endpoint_of_inferd() -> None:
+    async with service() as found:
+        found.handler = server.generate
+        spec = replace(spec_of(found), shape=Shape("generate", "bad", unique_mark="m"))
+        total = (await load(spec)).total
+        assert (total.answered, total.tokens_out, total.between.count) == (12, 36, 24)
+        assert found.paths == {"/v1/generate"}
+
+
+async def test_embeddings_come_in_one_piece() -> None:
+    async with service() as found:
+        found.handler = server.embed
+        spec = replace(spec_of(found), shape=Shape("embeddings", "bad", unique_mark="m"))
+        total = (await load(spec)).total
+        assert (total.answered, total.tokens_in, total.tokens_out) == (12, 60, 0)
+        assert total.first_token.count == 0
+        assert found.paths == {"/v1/embeddings"}
+
+
 async def test_workers_share_a_load_and_its_numbers() -> None:
     async with service() as found:
         progress = await load(spec_of(found, replace(CLOSED, clients=3)), workers=2)
