@@ -60,6 +60,10 @@ COMMANDS: dict[str, Entry] = {
     "forward": Entry(
         "aiconsole.cli.forward:forward", "Bring a host's service to a local port, until Ctrl-C."
     ),
+    "bench": Entry(
+        "aiconsole.cli.bench:bench",
+        "Send load to one service, and measure what its clients see.",
+    ),
 }
 """In the order of the help."""
 

@@ -45,7 +45,8 @@ def open_screen(
               file=sys.stderr)  # fmt: skip
         return 2
     from aiconsole.tui.app import ConsoleApp
-    from aiconsole.tui.theme import speaks_unicode, theme_names
+    from aiconsole.tui.present.charset import speaks_unicode
+    from aiconsole.tui.theme import theme_names
 
     if theme and theme not in theme_names():
         raise SettingsError(f"There is no theme {theme}", f"there are {', '.join(theme_names())}")

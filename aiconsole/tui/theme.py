@@ -106,13 +106,3 @@ def fitting_theme(environ: Mapping[str, str] = os.environ) -> str:
     if many or "256color" in term or "direct" in term or term in ("xterm-kitty", "alacritty"):
         return DARK.name
     return TERMINAL.name
-
-
-def speaks_unicode(environ: Mapping[str, str] = os.environ) -> bool:
-    """False on the kernel's own console, and where the locale is not UTF-8, as with `LANG=C`."""
-    if environ.get("TERM") == "linux":
-        return False
-    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
-        if value := environ.get(name):
-            return "utf" in value.lower()
-    return True

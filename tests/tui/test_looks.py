@@ -12,8 +12,8 @@ from aiconsole.control.events import Event
 from aiconsole.fleet.host import Host
 from aiconsole.onhost.wire import GpuReading, RunSummary
 from aiconsole.question import Ask
-from aiconsole.tui.ascii import to_ascii
-from aiconsole.tui.theme import fitting_theme, speaks_unicode
+from aiconsole.tui.present.charset import speaks_unicode, to_ascii
+from aiconsole.tui.theme import fitting_theme
 from tests.tui import story
 from tests.tui.doubles import Script, down, fleet, frame, up, with_gpus
 from tests.tui.screenful import SMALL, WIDE, running, text, until
