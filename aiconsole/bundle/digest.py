@@ -17,12 +17,15 @@ _REPORT_BYTES = 64 * 1024 * 1024
 _MAX_KNOWN = 200
 
 
-async def file_sha256(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
+async def file_sha256(
+    path: Path, progress: Callable[[int, int], None] | None = None, *, anew: bool = False
+) -> str:
     """Digest a file in a thread, unless this very file was digested before.
 
     Args:
         path: An ordinary file.
         progress: Called in the event loop with bytes done and in all.
+        anew: Read it even if its digest is known: bytes on a disk may go bad by themselves.
 
     Raises:
         OSError: It cannot be read.
@@ -30,7 +33,7 @@ async def file_sha256(path: Path, progress: Callable[[int, int], None] | None = 
     identity = _identity(path)
     known = await asyncio.to_thread(_load)
     found = known.get(str(path))
-    if isinstance(found, list) and found[:-1] == identity:
+    if not anew and isinstance(found, list) and found[:-1] == identity:
         return str(found[-1])
     loop, stop = asyncio.get_running_loop(), threading.Event()
 

@@ -49,6 +49,15 @@ class ModelFile:
         return self.weights_memory_bytes + self.kv_bytes_per_token * context_tokens
 
 
+async def look_at_model(path: Path) -> tuple[Path, Header, int]:
+    """Read the header of a GGUF file; returns its absolute path, the header, and its size.
+
+    Raises:
+        ModelError: Missing, not a readable file, not a GGUF, or truncated.
+    """
+    return await asyncio.to_thread(_look, path)
+
+
 async def refuse_unservable(path: Path) -> None:
     """Read the header of a GGUF file, which takes no time, and nothing more.
 
@@ -96,8 +105,8 @@ async def inspect_model(
         title=str(header.values.get("general.name", "")),
         parameters=header.parameters,
         context_tokens=header.number("context_length"),
-        weights_memory_bytes=_weights_memory(header, size_bytes),
-        kv_bytes_per_token=_kv_per_token(header),
+        weights_memory_bytes=weights_memory_bytes(header, size_bytes),
+        kv_bytes_per_token=kv_bytes_per_token(header),
     )
 
 
@@ -151,12 +160,14 @@ def _unreadable(path: Path, error: OSError) -> ModelError:
     return ModelError(f"{path.name} cannot be read", f"{path}: {error.strerror or error}")
 
 
-def _weights_memory(header: Header, size_bytes: int) -> int:
+def weights_memory_bytes(header: Header, size_bytes: int) -> int:
+    """Estimate the memory of an engine that has loaded the file, without the context."""
     repacked = header.q4_0_bytes * _REPACKED_PER_BYTE
     return int(size_bytes * _MEMORY_PER_BYTE + repacked) + _ENGINE_BYTES
 
 
-def _kv_per_token(header: Header) -> int:
+def kv_bytes_per_token(header: Header) -> int:
+    """Memory of one token of context, over all layers."""
     heads = header.number("attention.head_count")
     kv_heads = header.number("attention.head_count_kv", heads)
     width = header.number("embedding_length") // heads if heads else 0

@@ -54,6 +54,10 @@ COMMANDS: dict[str, Entry] = {
         "List the releases on a host: what it serves, and what it can go back to.",
     ),
     "runs": Entry("aiconsole.cli.runs:app", "What was done to a host: list, attach, cancel."),
+    "models": Entry(
+        "aiconsole.cli.models:app",
+        "The models on this machine: add, list, inspect, verify, roll back, prune, remove.",
+    ),
     "forward": Entry(
         "aiconsole.cli.forward:forward", "Bring a host's service to a local port, until Ctrl-C."
     ),
