@@ -41,8 +41,9 @@ def add(
 ) -> None:
     """Bring a model into the catalogue.
 
-    It becomes the current version of its name. A download goes on where it was cut when the command is run again. For the Hugging Face hub
-    the token of this machine is used (HF_TOKEN, or what `hf auth login` stored), and HF_ENDPOINT.
+    It becomes the current version of its name. A download goes on where it was cut when the
+    command is run again. For the Hugging Face hub the token of this machine is used (HF_TOKEN,
+    or what `hf auth login` stored), and HF_ENDPOINT.
     """
     choices = Choices(name, sha256.strip().lower(), in_place)
     asyncio.run(change.add(parse_source(source), choices, as_json))

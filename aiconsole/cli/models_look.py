@@ -14,6 +14,7 @@ from aiconsole.cli.ask import ask_terminal
 from aiconsole.cli.models_view import (
     HOST_HEAD,
     MODEL_HEAD,
+    VERSION_HEAD,
     builtin_document,
     builtin_row,
     fits,
@@ -25,6 +26,7 @@ from aiconsole.cli.models_view import (
     print_description,
     print_memory,
     version_document,
+    version_row,
 )
 from aiconsole.cli.output import print_json, print_table
 from aiconsole.cli.progress_line import ProgressLine
@@ -104,9 +106,19 @@ async def inspect(
         print_json(_inspect_document(model, rows, host, facts))
     else:
         print_description(model, whole_template=template)
+        _print_versions(text)
         print()
         print_memory(model, rows, usual.context_tokens, host, facts)
     return 0 if usual.total_bytes <= memory_total(facts) else 1
+
+
+def _print_versions(text: str) -> None:
+    """The versions of a name of the catalogue: what `rollback` can take."""
+    name = text.partition("@")[0]
+    found = next((m for m in Catalogue().models() if m.name == name), None)
+    if found is not None:
+        print()
+        print_table(VERSION_HEAD, (version_row(found, version) for version in found.versions))
 
 
 def _inspect_document(

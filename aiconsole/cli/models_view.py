@@ -18,6 +18,7 @@ from aiconsole.units import UNKNOWN, bytes_text, count_text, memory_text, moment
 from aiconsole.visible import visible_lines
 
 MODEL_HEAD = ("MODEL", "VERSION", "SIZE", "TYPE", "PARAMS", "CONTEXT", "ADDED", "")
+VERSION_HEAD = ("VERSION", "", "SIZE", "TYPE", "ADDED", "FROM")
 HOST_HEAD = ("HOST", "MODEL", "VERSION", "SIZE", "", "IN THE CATALOGUE")
 
 _TEMPLATE_LINES = 12
@@ -36,6 +37,19 @@ def model_row(model: Model) -> tuple[str, ...]:
     if version.in_place:
         remarks.append("in place")
     return (*version_cells(model.name, version), ", ".join(filter(None, remarks)))
+
+
+def version_row(model: Model, version: Version) -> tuple[str, ...]:
+    """One version of a model, and whether it is the one that a deploy takes."""
+    current = "current" if version.sha256 == model.current_version.sha256 else ""
+    return (
+        version.short,
+        _WORDS[version.condition] or current,
+        bytes_text(version.size_bytes),
+        version.quantisation or UNKNOWN,
+        moment_text(version.added_unix_s, "%Y-%m-%d %H:%M"),
+        version.source,
+    )
 
 
 def version_cells(name: str, version: Version) -> tuple[str, ...]:

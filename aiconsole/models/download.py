@@ -103,16 +103,22 @@ async def _take(
     done_bytes = body.start_bytes
     progress("Download", done_bytes, total_bytes)
     with part.path.open("ab") as file:
+        # Not `aiter_raw(size)`: at a cut it loses what it has gathered.
+        gathered = bytearray()
         try:
-            async for block in answer.aiter_raw(_BLOCK_BYTES):
+            async for block in answer.aiter_raw():
                 if done_bytes == 0:
                     _refuse_other(block, answer, part)
-                await asyncio.to_thread(file.write, block)
+                gathered += block
                 done_bytes += len(block)
+                if len(gathered) >= _BLOCK_BYTES:
+                    await asyncio.to_thread(file.write, bytes(gathered))
+                    gathered.clear()
                 progress("Download", done_bytes, total_bytes)
         finally:
+            file.write(gathered)
             file.flush()
-            await asyncio.to_thread(os.fsync, file.fileno())
+            os.fsync(file.fileno())
 
 
 def _refuse_other(block: bytes, answer: httpx.Response, part: Part) -> None:

@@ -142,6 +142,13 @@ def _list(source: HubSource) -> HubListing:
         )
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, _TransportError) as error:
         raise _translated(source, error, bool(get_token())) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        # What the library makes of an answer that is not the hub's: a proxy's page, say.
+        raise ModelError(
+            "The answer of the Hugging Face hub cannot be read",
+            f"{type(error).__name__}: {visible(str(error)[:200])}",
+            "Check HF_ENDPOINT, and whether a proxy stands in between",
+        ) from error
     pinned = HubSource(source.repository, source.file, info.sha or source.revision)
     files = _files(info.siblings or ())
     return HubListing(pinned, files, api.endpoint, Secret(token) if token else None)
@@ -208,6 +215,9 @@ def _translated(source: HubSource, error: Exception, has_token: bool) -> ModelEr
             title, hint = f"{source.repository} is no name of a repository", "Check the name"
         case OfflineModeIsEnabled():
             title, hint = "HF_HUB_OFFLINE forbids asking the hub", "Unset it"
+        case HfHubHTTPError() if error.response.status_code in (401, 403):
+            title = f"The hub does not let this machine at {source.repository}"
+            hint = f"Check the rights of the token{login}"
         case _:
             title = "The Hugging Face hub cannot be asked"
             hint = "Check the network, or set HF_ENDPOINT to a mirror; try again later"

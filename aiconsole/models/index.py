@@ -73,13 +73,19 @@ class Index:
             raise _unusable(self.file, error) from error
 
     def _load(self, file: Path) -> Models:
-        document = json.loads(file.read_bytes())
+        try:
+            document = json.loads(file.read_bytes())
+        except RecursionError as error:
+            raise ValueError("it is nested without an end") from error
         if not isinstance(document, dict) or not isinstance(document.get("models"), dict):
             raise ValueError("it holds no models")
-        if document.get("format") != _FORMAT:
+        made_as = document.get("format")
+        if type(made_as) is not int or made_as < _FORMAT:
+            raise ValueError("it does not say its format")
+        if made_as > _FORMAT:
             raise ModelError(
                 "The catalogue of models is from another version of aiconsole",
-                f"{file} has the format {str(document.get('format'))[:20]}, expected {_FORMAT}",
+                f"{file} has the format {made_as}, expected {_FORMAT}",
                 "Use the newer console",
             )
         return {name: read_model(name, entry) for name, entry in document["models"].items()}
