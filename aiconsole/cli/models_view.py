@@ -75,7 +75,7 @@ def builtin_row(model: Description) -> tuple[str, ...]:
         parameters_text(model.parameters),
         count_text(model.context_tokens),
         UNKNOWN,
-        "comes with aiconsole",
+        "built in",
     )
 
 

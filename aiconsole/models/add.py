@@ -13,11 +13,11 @@ from aiconsole.bundle.model import look_at_model
 from aiconsole.errors import ModelError, RefusedError
 from aiconsole.models.catalogue import Catalogue
 from aiconsole.models.describe import quantisation_of
-from aiconsole.models.download import Patience, Wanted, download
 from aiconsole.models.part import Part
 from aiconsole.models.source import FileSource, HubSource, Source, UrlSource, shown_url
 from aiconsole.models.store import Placed, Progress, disk_error
 from aiconsole.models.version import Version, check_name
+from aiconsole.models.wanted import Patience, Wanted
 from aiconsole.question import Ask, ask_nobody
 
 Outcome: TypeAlias = Literal["added", "current again", "unchanged"]
@@ -84,6 +84,9 @@ async def add_model(
         fetched = _Fetched(path, source.name, str(path), choices.sha256)
         return await _take(catalogue, fetched, choices, progress)
     wanted, fetched = await _elsewhere(catalogue, source, choices, ask)
+    # Late: httpx loads what draws, where that is installed.
+    from aiconsole.models.download import download
+
     assert fetched.part is not None, "what is elsewhere is downloaded"
     with fetched.part.alone():
         await download(wanted, fetched.part, progress, patience)

@@ -7,7 +7,6 @@ import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,7 +17,7 @@ from aiconsole.models.answer import Body, WaitError, read_answer
 from aiconsole.models.part import Part
 from aiconsole.models.source import check_url, shown_url
 from aiconsole.models.store import Progress, disk_error, refuse_full_disk
-from aiconsole.secret import Secret
+from aiconsole.models.wanted import Patience, Wanted
 from aiconsole.units import bytes_text
 from aiconsole.visible import visible
 
@@ -26,31 +25,6 @@ _MAGIC = b"GGUF"
 _BLOCK_BYTES = 1024 * 1024
 _MOST_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a bad line or a busy server is put up with."""
-
-    tries: int = 6
-    """In a row that bring nothing."""
-    idle_s: float = 60.0
-    """Without a byte, after which the line counts as cut."""
-    pause_s: float = 1.0
-    """Before the second try; it doubles with each one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file behind an address, and what is known of it before."""
-
-    url: str
-    size_bytes: int = 0
-    """0 where it is not known."""
-    sha256: str = ""
-    """Lets a download go on even where the server does not name its bytes."""
-    token: Secret | None = field(default=None)
-    """Bearer token for the address's own server; no other one gets it."""
 
 
 async def download(

@@ -26,8 +26,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoSibling
 
 from aiconsole.errors import ModelError, NotConfirmedError
-from aiconsole.models.download import Wanted
 from aiconsole.models.source import HubSource
+from aiconsole.models.wanted import Wanted
 from aiconsole.question import Ask, Question
 from aiconsole.secret import Secret
 from aiconsole.units import bytes_text

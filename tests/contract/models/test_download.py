@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ from aiconsole.errors import AiconsoleError, BusyError, ModelError, RefusedError
 from aiconsole.models import store
 from aiconsole.models.add import Added, Choices, add_model
 from aiconsole.models.catalogue import Catalogue
-from aiconsole.models.download import Patience
 from aiconsole.models.source import UrlSource
+from aiconsole.models.wanted import Patience
 from tests.contract.models.file_server import FileServer, Handler, cut_after, serving, status
 from tests.gguf_files import gguf_bytes, sha256_of
 
@@ -36,7 +37,7 @@ def server() -> Iterator[FileServer]:
 
 
 async def add(
-    catalogue: Catalogue, server: FileServer, patience: Patience = QUICK, **choices: str
+    catalogue: Catalogue, server: FileServer, patience: Patience = QUICK, **choices: Any
 ) -> Added:
     url = server.url(choices.pop("path", PATH))
     return await add_model(
@@ -45,7 +46,7 @@ async def add(
 
 
 async def fault(
-    catalogue: Catalogue, server: FileServer, patience: Patience = QUICK, **choices: str
+    catalogue: Catalogue, server: FileServer, patience: Patience = QUICK, **choices: Any
 ) -> AiconsoleError:
     """The error that adding ends with; the catalogue has nothing then."""
     with pytest.raises(AiconsoleError) as caught:

@@ -20,8 +20,8 @@ import pytest
 from aiconsole.errors import ModelError, NotConfirmedError
 from aiconsole.models.add import Added, Choices, add_model
 from aiconsole.models.catalogue import Catalogue
-from aiconsole.models.download import Patience
 from aiconsole.models.source import parse_source
+from aiconsole.models.wanted import Patience
 from aiconsole.question import Answer, Ask, Question, ask_nobody
 from tests.contract.models.file_server import FileServer, Handler, cut_after, serving, status
 from tests.gguf_files import gguf_bytes, sha256_of
@@ -90,7 +90,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield Hub(front, store)
 
 
-async def add(catalogue: Catalogue, text: str, ask: Ask = ask_nobody, **choices: str) -> Added:
+async def add(catalogue: Catalogue, text: str, ask: Ask = ask_nobody, **choices: Any) -> Added:
     return await add_model(
         catalogue, parse_source(text), Choices(**choices), lambda *_: None, ask=ask,
         patience=QUICK,
