@@ -69,7 +69,7 @@ def _print_added(added: Added) -> None:
         f"{parameters_text(version.parameters)} parameters"
     )
     if added.placed == "linked":
-        print("  ! it shares its bytes with the file that was given: replace that, do not edit it")
+        print("  ! it shares its bytes with that file: replace it, do not edit it")
     if added.placed == "in-place":
         print(f"  ! the file stays yours: keep it at {visible(str(added.path))}")
     for note in added.notes:
@@ -127,20 +127,23 @@ async def remove(text: str, yes: bool, as_json: bool) -> None:
             "a deploy would silently take another one",
             f"Make another one current first: aiconsole models rollback {name}",
         )
-    what = f"version {version.short} of {name}" if at else f"{name}, {_versions(len(digests))}"
-    await _confirm(f"Remove {what}, from this machine?", yes)
+    what = (
+        f"version {version.short} of {name}" if at else f"{name}, {_count(len(digests), 'version')}"
+    )
+    await _confirm(f"Remove {what} from this machine?", yes)
     deleted, kept = catalogue.drop(name, digests)
     if as_json:
         print_json({"name": name, "removed": sorted(digests), "deleted": list(map(str, deleted)),
                     "kept": list(map(str, kept))})  # fmt: skip
         return
-    print(f"{what} is out of the catalogue; {len(deleted)} files deleted")
+    gone = f"version {version.short} of {name}" if at else name
+    print(f"{gone} is out of the catalogue; {_count(len(deleted), 'file')} deleted")
     for path in kept:
         print(f"  ! yours, and still there: {visible(str(path))}")
 
 
-def _versions(count: int) -> str:
-    return "1 version" if count == 1 else f"{count} versions"
+def _count(count: int, thing: str) -> str:
+    return f"1 {thing}" if count == 1 else f"{count} {thing}s"
 
 
 async def _confirm(title: str, yes: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,10 +15,10 @@ from aiconsole.models.describe import Description, Memory
 from aiconsole.models.store import Store
 from aiconsole.models.version import SHORT_DIGITS, Model, Version
 from aiconsole.onhost.wire import HostStatus
-from aiconsole.units import UNKNOWN, bytes_text, count_text, memory_text, moment_text
+from aiconsole.units import UNKNOWN, age_text, bytes_text, count_text, memory_text, moment_text
 from aiconsole.visible import visible_lines
 
-MODEL_HEAD = ("MODEL", "VERSION", "SIZE", "TYPE", "PARAMS", "CONTEXT", "ADDED", "")
+MODEL_HEAD = ("MODEL", "VERSION", "SIZE", "TYPE", "PARAMS", "CONTEXT", "AGE", "")
 VERSION_HEAD = ("VERSION", "", "SIZE", "TYPE", "ADDED", "FROM")
 HOST_HEAD = ("HOST", "MODEL", "VERSION", "SIZE", "", "IN THE CATALOGUE")
 
@@ -61,7 +62,7 @@ def version_cells(name: str, version: Version) -> tuple[str, ...]:
         version.quantisation or UNKNOWN,
         parameters_text(version.parameters),
         count_text(version.context_tokens) if version.context_tokens else UNKNOWN,
-        moment_text(version.added_unix_s, "%Y-%m-%d"),
+        age_text(max(0.0, time.time() - version.added_unix_s)),
     )
 
 
@@ -75,7 +76,7 @@ def builtin_row(model: Description) -> tuple[str, ...]:
         parameters_text(model.parameters),
         count_text(model.context_tokens),
         UNKNOWN,
-        "built in",
+        "",
     )
 
 

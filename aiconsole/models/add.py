@@ -114,7 +114,7 @@ async def _elsewhere(
         wanted = Wanted(source.url, sha256=choices.sha256)
         part = Part(catalogue.store.incoming, source.url)
         notes = () if choices.sha256 or source.url.lower().startswith("https:") else (
-            "fetched without encryption and without --sha256: nobody vouches for its bytes",
+            "fetched without encryption or --sha256: nobody vouches for it",
         )  # fmt: skip
         fetched = _Fetched(
             part.path, source.name, shown_url(source.url), choices.sha256, part, notes

@@ -113,7 +113,7 @@ def _refuse_page(answer: httpx.Response, url: str) -> None:
         raise ModelError(
             "The address leads to a web page, not to a file",
             f"{url} answers with {kind}",
-            "Copy the link of the download itself; on the Hugging Face hub use hf:org/repo",
+            "Copy the download's own link; for the Hugging Face hub: hf:org/repo",
         )
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise ModelError(

@@ -12,7 +12,7 @@ from aiconsole.errors import RefusedError
 Condition: TypeAlias = Literal["good", "bad", "missing"]
 """`bad`: the file's bytes are not those that were added."""
 
-SHORT_DIGITS = 12
+SHORT_DIGITS = 8
 """Of a digest, where it is shown."""
 
 BUILTIN_NAME = "builtin"

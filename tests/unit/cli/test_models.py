@@ -78,12 +78,12 @@ def test_add_and_list(run: Run) -> None:
     done = run("add", "Tiny Model.gguf")
     digest = sha256_of(gguf_bytes(b"x"))
     assert done.code == 0
-    assert f"Tiny-Model is in the catalogue: {digest[:12]}, 1.01 MB, llama Q8_0, 919k" in done.out
+    assert f"Tiny-Model is in the catalogue: {digest[:8]}, 1.01 MB, llama Q8_0, 919k" in done.out
     assert "aiconsole deploy HOST --model Tiny-Model" in done.out
     assert "has this version already" in run("add", "Tiny Model.gguf").out
     lines = run("list").out.splitlines()
-    assert lines[0].split() == ["MODEL", "VERSION", "SIZE", "TYPE", "PARAMS", "CONTEXT", "ADDED"]
-    assert lines[1].startswith(f"Tiny-Model  {digest[:12]}  1.01 MB  Q8_0  919k    2.05k")
+    assert lines[0].split() == ["MODEL", "VERSION", "SIZE", "TYPE", "PARAMS", "CONTEXT", "AGE"]
+    assert lines[1].startswith(f"Tiny-Model  {digest[:8]}  1.01 MB  Q8_0  919k    2.05k")
     assert lines[2].startswith("builtin ")
     assert all(len(line) <= 80 for line in lines)
 
@@ -134,7 +134,7 @@ def test_refusals_exit_with_one(run: Run) -> None:
 def test_rollback_says_how_hosts_change(run: Run) -> None:
     one, two = versions(run, 2)
     done = run("rollback", "m")
-    assert f"m is {one[:12]} now, in place of {two[:12]}" in done.out
+    assert f"m is {one[:8]} now, in place of {two[:8]}" in done.out
     assert "aiconsole deploy HOST --model m" in done.out
     assert run("rollback", "m", two[:8], "--json").documents == [
         {"name": "m", "was": one, "current": two}
@@ -158,7 +158,7 @@ def test_prune_shows_what_it_frees(run: Run) -> None:
         Path(f"v{number}.gguf").unlink()
     done = run("prune", "--yes")
     assert done.code == 0
-    assert f"old version  m {one[:12]}  1.01 MB" in done.out
+    assert f"old version  m {one[:8]}  1.01 MB" in done.out
     assert "removed 1, freed 1.01 MB" in done.out
     assert not Catalogue().store.held(one).exists()
     (document,) = run("prune", "--keep", "1", "--yes", "--json").documents
@@ -195,8 +195,8 @@ def test_verify_names_what_is_damaged(run: Run) -> None:
     file.write_bytes(gguf_bytes(b"\x01")[:-1] + b"\x07")
     done = run("verify", "m")
     assert done.code == 2
-    assert f"✓ good  m {one[:12]}" in done.out
-    assert f"✗ DAMAGED  m {two[:12]}" in done.out
+    assert f"✓ good  m {one[:8]}" in done.out
+    assert f"✗ DAMAGED  m {two[:8]}" in done.out
     assert "set aside as" in done.out
     assert "DAMAGED" in run("list").out
     file.unlink(missing_ok=True)
@@ -209,7 +209,7 @@ def test_inspect_a_name_and_a_path(run: Run) -> None:
     done = run("inspect", "m")
     assert done.code == 0
     for part in ("architecture  llama", "vocabulary    1,024 tokens", "licence       Apache-2.0",
-                 "Q8_0  29", "Chat template", f"{digest[:12]}  current", "Memory on localhost",
+                 "Q8_0  29", "Chat template", f"{digest[:8]}  current", "Memory on localhost",
                  "2,048 <  8,192", "yes"):  # fmt: skip
         assert part in done.out
     (document,) = run("inspect", "v0.gguf", "--context", "512", "--json").documents
@@ -295,7 +295,7 @@ def test_list_with_hosts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.code == 2
     head, first, second = done.out.splitlines()[-3:]
     assert head.split() == ["HOST", "MODEL", "VERSION", "SIZE", "IN", "THE", "CATALOGUE"]
-    assert first.split() == ["web1", "m\\x1b[2J", digest[:12], "1.01", "MB", "serves", "m"]
+    assert first.split() == ["web1", "m\\x1b[2J", digest[:8], "1.01", "MB", "serves", "m"]
     assert second == "web2  web2 refused the connection"
     documents = run("list", "web1", "web2", "--json").documents[-2:]
     assert documents[0]["models"][0]["state"] == "serves"

@@ -229,7 +229,7 @@ def test_looking_makes_no_directory(home: Path) -> None:
 
 
 async def test_a_directory_that_cannot_be_made(catalogue: Catalogue, home: Path) -> None:
-    (home / "data/aiconsole").mkdir(parents=True)
+    (home / "data/aiconsole").mkdir(parents=True, exist_ok=True)
     (home / "data/aiconsole/models").touch()
     with pytest.raises(ModelError, match="cannot be used") as caught:
         await add_file(catalogue, write_gguf(home / "m.gguf"))
