@@ -50,6 +50,15 @@ async def file_sha256(
     return sha256
 
 
+async def remember_sha256(path: Path, sha256: str) -> None:
+    """Note the digest of a file whose bytes were just read under another name.
+
+    Raises:
+        OSError: It is gone, or the note cannot be written.
+    """
+    await asyncio.to_thread(lambda: _store(str(path), [*_identity(path), sha256]))
+
+
 def _digest(path: Path, report: Callable[[int], None], stop: threading.Event) -> str:
     digest, done_bytes, reported_bytes = hashlib.sha256(), 0, 0
     with path.open("rb", buffering=0) as file:

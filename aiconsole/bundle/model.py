@@ -111,7 +111,12 @@ async def inspect_model(
 
 
 def _look(given: Path) -> tuple[Path, Header, int]:
-    path = given.expanduser().absolute()
+    try:
+        path = given.expanduser().absolute()
+    except RuntimeError as error:
+        raise ModelError(
+            "There is no such model file", f"{given}: no such home directory", "Check the path"
+        ) from error
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):

@@ -163,7 +163,7 @@ def _print_verified(found: Verified, catalogue: Catalogue, as_json: bool) -> Non
     print(f"{words[found.version.condition]}  {found.name} {found.version.short}")
     if found.detail:
         print(f"    {visible(str(found.path))}: {visible(found.detail)}")
-        again = f"aiconsole models add {visible(found.version.source)} --name {found.name}"
+        again = f"aiconsole models add {visible(found.version.again)} --name {found.name}"
         print(f"  → add it anew: {again}")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from aiconsole.bundle.digest import file_sha256
+from aiconsole.bundle.digest import file_sha256, remember_sha256
 from aiconsole.bundle.gguf import Header
 from aiconsole.bundle.model import look_at_model
 from aiconsole.errors import ModelError, RefusedError
@@ -80,7 +81,7 @@ async def add_model(
     _refuse_bad_choices(source, choices)
     catalogue.make()
     if isinstance(source, FileSource):
-        path = source.path.expanduser().absolute()
+        path = source.path.absolute()
         fetched = _Fetched(path, source.name, str(path), choices.sha256)
         return await _take(catalogue, fetched, choices, progress)
     wanted, fetched = await _elsewhere(catalogue, source, choices, ask)
@@ -152,6 +153,9 @@ async def _take(
     if known and any(v.sha256 == sha256 and v.condition == "good" for v in known.versions):
         outcome = "unchanged" if known.current == sha256 else "current again"
     version, placed = await _placed(catalogue, name, version, path, fetched.part, progress)
+    # So that the first deploy need not read it all again.
+    with suppress(OSError):
+        await remember_sha256(catalogue.store.path(version), sha256)
     return Added(name, version, outcome, placed, catalogue.store.path(version), fetched.notes)
 
 

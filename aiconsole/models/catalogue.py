@@ -155,7 +155,7 @@ def refuse_unusable(model: Model, version: Version, store: Store) -> Path:
         ModelError: It is gone, has changed since, or was found to be bad.
     """
     file = store.path(version)
-    add = f"aiconsole models add {version.source} --name {model.name}"
+    add = f"aiconsole models add {version.again} --name {model.name}"
     again = f"Add it anew (`{add}`), or take another version: aiconsole models rollback "
     again += model.name
     if version.condition == "bad":

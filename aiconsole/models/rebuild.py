@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiconsole.bundle.gguf import NotGgufError, TruncatedError, read_header
 from aiconsole.models.describe import quantisation_of
-from aiconsole.models.version import Model, Version, name_from
+from aiconsole.models.version import FOUND, Model, Version, name_from
 
 _STORED = re.compile(r"([0-9a-f]{64})\.gguf")
 
@@ -39,7 +39,7 @@ def _version_of(file: Path, sha256: str) -> tuple[str, Version]:
     return str(header.values.get("general.name", "")), Version(
         sha256=sha256,
         size_bytes=status.st_size,
-        source="found in the store",
+        source=FOUND,
         added_unix_s=status.st_mtime,
         changed_ns=status.st_mtime_ns,
         architecture=str(header.values.get("general.architecture", "")),

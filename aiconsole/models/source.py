@@ -77,7 +77,10 @@ def parse_source(text: str) -> Source:
         return UrlSource(text)
     if not text:
         raise RefusedError("No model was named", "", "Give a file, an address, or hf:org/repo")
-    return FileSource(Path(text))
+    try:
+        return FileSource(Path(text).expanduser())
+    except RuntimeError as error:
+        raise RefusedError("There is no such home directory", text) from error
 
 
 def check_url(url: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from aiconsole import paths
+from aiconsole.bundle.digest import file_sha256
 from aiconsole.errors import ModelError
 from aiconsole.models.version import Version
 from aiconsole.units import bytes_text
@@ -84,6 +85,7 @@ class Store:
             total_bytes = (await asyncio.to_thread(file.stat)).st_size
             refuse_full_disk(self.incoming, total_bytes)
             await _copy(file, ready, total_bytes, progress)
+            await _compare(ready, sha256, progress)
         except OSError as error:
             ready.unlink(missing_ok=True)
             raise disk_error(error, ready) from error
@@ -193,6 +195,17 @@ async def _copy(file: Path, ready: Path, total_bytes: int, progress: Progress) -
         await asyncio.to_thread(work)
     finally:
         stop.set()
+
+
+async def _compare(copy: Path, sha256: str, progress: Progress) -> None:
+    """Read a copy back: memory and disks of a machine may be bad."""
+    found = await file_sha256(copy, lambda done, total: progress("Compare", done, total), anew=True)
+    if found != sha256:
+        raise ModelError(
+            "The copy differs from the file",
+            f"{copy} has the sha256 {found}, expected {sha256}",
+            "The file changed while it was copied, or memory or disk of this machine are bad",
+        )
 
 
 def _sync_directory(directory: Path) -> None:

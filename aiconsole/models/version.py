@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -14,6 +15,9 @@ Condition: TypeAlias = Literal["good", "bad", "missing"]
 
 SHORT_DIGITS = 8
 """Of a digest, where it is shown."""
+
+FOUND = "found in the store"
+"""The source of a file whose entry was lost."""
 
 BUILTIN_NAME = "builtin"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}")
@@ -40,6 +44,11 @@ class Version:
     parameters: int = 0
     context_tokens: int = 0
     """The longest context that the model was trained for; 0 where the file does not say."""
+
+    @property
+    def again(self) -> str:
+        """The words of `aiconsole models add` that would bring it again."""
+        return "FILE" if self.source == FOUND else shlex.quote(self.source)
 
     @property
     def short(self) -> str:

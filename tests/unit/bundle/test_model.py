@@ -41,6 +41,11 @@ async def test_missing(tmp_path: Path) -> None:
     assert str(tmp_path / "none.gguf") in caught.value.detail
 
 
+async def test_a_home_directory_that_is_none() -> None:
+    with pytest.raises(ModelError, match="no such model file"):
+        await inspect_model(Path("~no-such-user/x.gguf"))
+
+
 async def test_directory_and_pipe(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a directory"):
         await inspect_model(tmp_path)

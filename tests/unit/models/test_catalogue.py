@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from aiconsole.bundle import digest
 from aiconsole.errors import BusyError, ModelError, RefusedError
-from aiconsole.models import index
+from aiconsole.models import index, store
 from aiconsole.models.catalogue import Catalogue
 from tests.gguf_files import gguf_bytes, sha256_of, write_gguf
 from tests.unit.models.adding import add_file, add_versions
@@ -35,6 +36,30 @@ async def test_the_file_may_go_after_it_was_added(catalogue: Catalogue, home: Pa
     added = await add_file(catalogue, path)
     path.unlink()
     assert added.path.read_bytes() == gguf_bytes()
+
+
+async def test_the_first_deploy_need_not_read_it_again(
+    catalogue: Catalogue, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = await add_file(catalogue, write_gguf(home / "m.gguf"))
+    monkeypatch.setattr(digest, "_digest", lambda *_: pytest.fail("it was read again"))
+    assert await digest.file_sha256(added.path) == added.version.sha256
+
+
+async def test_a_copy_is_compared(
+    catalogue: Catalogue, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on another filesystem, which neither shares blocks nor links.
+    monkeypatch.setattr(store, "_share", lambda *_: False)
+    monkeypatch.setattr(store, "_link", lambda *_: False)
+    path = write_gguf(home / "m.gguf")
+    added = await add_file(catalogue, path)
+    assert added.placed == "copied"
+    assert not added.path.samefile(path)
+    assert added.path.read_bytes() == path.read_bytes()
+    with pytest.raises(ModelError, match="copy differs"):
+        await catalogue.store.bring(path, "0" * 64, lambda *_: None)
+    assert list(catalogue.store.incoming.iterdir()) == []
 
 
 async def test_in_place_nothing_is_copied(catalogue: Catalogue, home: Path) -> None:
