@@ -152,6 +152,13 @@ def _refuse_parts(path: Path, header: Header) -> None:
             f"{path.name} holds no model",
             f"{path}: no architecture or no tensors (a vocabulary alone?)",
         )
+    kind = header.values.get("general.type") or "model"
+    if kind != "model" or header.values["general.architecture"] == "clip":
+        raise ModelError(
+            f"{path.name} is no model by itself",
+            f"{path}: it is {'an image encoder' if kind == 'model' else f'of the type {kind}'}",
+            "Take the file with the language model itself",
+        )
     parts = header.values.get("split.count", 0)
     if isinstance(parts, int) and parts > 1:
         raise ModelError(

@@ -68,6 +68,8 @@ def _print_added(added: Added) -> None:
         f"{words[added.outcome]}: {version.short}, {bytes_text(version.size_bytes)}, {kind}, "
         f"{parameters_text(version.parameters)} parameters"
     )
+    if added.was is not None and added.outcome != "unchanged":
+        print(f"  ! it takes the place of {added.was.short}, which stays for a rollback")
     if added.placed == "linked":
         print("  ! it shares its bytes with that file: replace it, do not edit it")
     if added.placed == "in-place":

@@ -47,6 +47,8 @@ class Added:
     path: Path
     notes: tuple[str, ...] = ()
     """What the operator should know of where it came from."""
+    was: Version | None = None
+    """The version that was the current one before; None for a new name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,9 @@ async def add_model(
         fetched = _Fetched(path, source.name, str(path), choices.sha256)
         return await _take(catalogue, fetched, choices, progress)
     wanted, fetched = await _elsewhere(catalogue, source, choices, ask)
+    if fetched.sha256 and await _is_held(catalogue, fetched.sha256, progress):
+        held = replace(fetched, path=catalogue.store.held(fetched.sha256), part=None)
+        return await _take(catalogue, held, choices, progress)
     # Late: httpx loads what draws, where that is installed.
     from aiconsole.models.download import download
 
@@ -156,7 +161,10 @@ async def _take(
     # So that the first deploy need not read it all again.
     with suppress(OSError):
         await remember_sha256(catalogue.store.path(version), sha256)
-    return Added(name, version, outcome, placed, catalogue.store.path(version), fetched.notes)
+    return Added(
+        name, version, outcome, placed, catalogue.store.path(version), fetched.notes,
+        known.current_version if known else None,
+    )  # fmt: skip
 
 
 async def _placed(
@@ -170,7 +178,7 @@ async def _placed(
     """Give the file its place, and the version its name."""
     if version.in_place:
         return catalogue.put(name, version, None), "in-place"
-    if await _is_held(catalogue, version, progress):
+    if await _is_held(catalogue, version.sha256, progress):
         version = catalogue.put(name, version, None)
         if part:
             part.drop()
@@ -215,11 +223,11 @@ async def _digested(path: Path, fetched: _Fetched, progress: Progress) -> str:
     return sha256
 
 
-async def _is_held(catalogue: Catalogue, version: Version, progress: Progress) -> bool:
+async def _is_held(catalogue: Catalogue, sha256: str, progress: Progress) -> bool:
     """True where the store has the very file; what was damaged there is replaced."""
     try:
-        return version.sha256 == await file_sha256(
-            catalogue.store.held(version.sha256),
+        return sha256 == await file_sha256(
+            catalogue.store.held(sha256),
             lambda done, total: progress("Compare", done, total),
             anew=True,
         )

@@ -124,6 +124,20 @@ async def test_the_token_goes_to_the_hub_and_nowhere_else(
     assert "Signature" not in kept
 
 
+async def test_what_is_held_is_not_fetched_again(catalogue: Catalogue, hub: Hub) -> None:
+    hub.hold("tiny.gguf", gguf_bytes())
+    first = await add(catalogue, "hf:org/repo")
+    hub.store.asked.clear()
+    again = await add(catalogue, "hf:org/repo", name="second")
+    assert (again.placed, again.path) == ("held", first.path)
+    assert hub.store.asked == []
+    # Damaged as it is now, it is fetched all the same.
+    first.path.write_bytes(gguf_bytes()[:-1] + b"!")
+    healed = await add(catalogue, "hf:org/repo", name="second")
+    assert healed.path.read_bytes() == gguf_bytes()
+    assert len(hub.store.asked) == 1
+
+
 async def test_a_revision(catalogue: Catalogue, hub: Hub) -> None:
     hub.hold("tiny.gguf", gguf_bytes())
     assert (await add(catalogue, "hf:org/repo/tiny.gguf@v1")).outcome == "added"

@@ -131,6 +131,18 @@ def test_refusals_exit_with_one(run: Run) -> None:
         assert "hunter2" not in done.err
 
 
+def test_a_new_version_says_what_it_replaces(run: Run) -> None:
+    one, _ = versions(run, 2)
+    assert "takes the place of" not in run("add", "v1.gguf", "--name", "m").out
+    done = run("add", str(write_gguf(Path("v3.gguf"), b"3")), "--name", "m")
+    assert f"takes the place of {sha256_of(gguf_bytes(bytes([1])))[:8]}" in done.out
+    assert (
+        f"takes the place of {sha256_of(gguf_bytes(b'3'))[:8]}"
+        in run("add", "v0.gguf", "--name", "m").out
+    )
+    assert Catalogue().model("m").current == one
+
+
 def test_rollback_says_how_hosts_change(run: Run) -> None:
     one, two = versions(run, 2)
     done = run("rollback", "m")

@@ -36,7 +36,8 @@ def test_sources(text: str, source: object) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "~no-such-user/x", "hf:", "hf:a", "hf:a/", "hf:a/b/../c", "hf:a/b//c", "hf:-/b", "hf:a/\x1b",
+        "", "~no-such-user/x",
+        "hf:", "hf:a", "hf:a/", "hf:a/b/../c", "hf:a/b//c", "hf:-/b", "hf:a/\x1b",
         "ftp://h/x", "file:///etc/passwd", "https:///x", "https://h:99999/x", "https://h/a b",
         "https://h/\x1b[2J", "https://[::1/x",
     ],
