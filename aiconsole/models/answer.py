@@ -14,7 +14,8 @@ from aiconsole.models.part import Mark, Part
 from aiconsole.models.source import shown_url
 from aiconsole.visible import visible
 
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_RANGE = re.compile(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20}|\*)")
+_LENGTH = re.compile(r"[0-9]{1,20}")
 _LONGEST_WAIT_S = 300.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _HINTS = {
@@ -77,9 +78,8 @@ def read_answer(answer: httpx.Response, part: Part, expected_bytes: int) -> Body
 
 
 def _whole(answer: httpx.Response) -> Body:
-    length = answer.headers.get("content-length", "")
-    total_bytes = int(length) if length.isascii() and length.isdecimal() else 0
-    return Body(0, Mark(_validator(answer), total_bytes))
+    length = str(answer.headers.get("content-length", ""))
+    return Body(0, Mark(_validator(answer), _number(length)))
 
 
 def _partial(answer: httpx.Response, part: Part, known: Mark) -> Body:
@@ -103,8 +103,11 @@ def _validator(answer: httpx.Response) -> str:
 
 
 def _total_of(answer: httpx.Response) -> int:
-    total = str(answer.headers.get("content-range", "")).rpartition("/")[2]
-    return int(total) if total.isascii() and total.isdecimal() else 0
+    return _number(str(answer.headers.get("content-range", "")).rpartition("/")[2])
+
+
+def _number(text: str) -> int:
+    return int(text) if _LENGTH.fullmatch(text) else 0
 
 
 def _refuse_page(answer: httpx.Response, url: str) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 from aiconsole import paths
 from aiconsole.errors import BusyError
 
+_MOST_CHARS = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -48,7 +50,9 @@ class Part:
         except (OSError, ValueError, TypeError):
             return Mark()
         good = isinstance(mark.validator, str) and type(mark.total_bytes) is int
-        return mark if good else Mark()
+        # It goes back to the server as a header.
+        fit = good and mark.validator.isascii() and mark.validator.isprintable()
+        return mark if fit and len(mark.validator) <= _MOST_CHARS else Mark()
 
     def begin(self, mark: Mark) -> None:
         """Drop the bytes: others will come, of the file that is marked so."""

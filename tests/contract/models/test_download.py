@@ -131,6 +131,24 @@ async def test_a_weak_etag_names_no_bytes(catalogue: Catalogue, server: FileServ
     assert server.ranges() == ["", ""]
 
 
+@pytest.mark.parametrize("etag", ['"\xe9"', '"' + "x" * 5000 + '"'])
+async def test_an_etag_that_cannot_be_sent_back(
+    catalogue: Catalogue, server: FileServer, etag: str
+) -> None:
+    server.etags[PATH] = etag
+    server.script = [cut_after(300_000)]
+    assert (await add(catalogue, server)).path.read_bytes() == CONTENT
+    assert server.ranges() == ["", ""]
+
+
+@pytest.mark.parametrize("total", ["9" * 5000, "-1", "x", ""])
+async def test_numbers_that_are_none(catalogue: Catalogue, server: FileServer, total: str) -> None:
+    head = {"Content-Range": f"bytes 300000-{len(CONTENT) - 1}/{total}", "ETag": '"one"'}
+    server.script = [cut_after(300_000), status(206, head, CONTENT[300_000:]),
+                     status(416, {"Content-Range": f"bytes */{total}"})]  # fmt: skip
+    assert (await add(catalogue, server)).path.read_bytes() == CONTENT
+
+
 async def test_with_a_digest_it_goes_on_all_the_same(
     catalogue: Catalogue, server: FileServer
 ) -> None:
