@@ -7,7 +7,7 @@ from pathlib import Path
 from aiconsole.bundle.builtin import BUILTIN
 from aiconsole.errors import AiconsoleError, ModelError, RefusedError
 from aiconsole.models.catalogue import Catalogue, refuse_unusable
-from aiconsole.models.version import BUILTIN_NAME
+from aiconsole.models.version import BUILTIN_NAME, Model, Version
 
 
 def choose_model(given: Path | None, model_name: str = "") -> tuple[Path | None, str]:
@@ -29,8 +29,7 @@ def choose_model(given: Path | None, model_name: str = "") -> tuple[Path | None,
     if text == BUILTIN_NAME and not is_file:
         return BUILTIN.path, model_name or BUILTIN_NAME
     catalogue = Catalogue()
-    name = text.partition("@")[0]
-    known = any(model.name == name for model in catalogue.models())
+    known = any(model.name == text.partition("@")[0] for model in catalogue.models())
     if known and is_file:
         raise RefusedError(
             f"{text} is a name of the catalogue, and a file here too",
@@ -39,8 +38,13 @@ def choose_model(given: Path | None, model_name: str = "") -> tuple[Path | None,
         )
     if is_file or (not known and text.endswith(".gguf")):
         return given, model_name
+    model, version = _found(catalogue, text, known)
+    return refuse_unusable(model, version, catalogue.store), model_name or model.name
+
+
+def _found(catalogue: Catalogue, text: str, known: bool) -> tuple[Model, Version]:
     try:
-        model, version = catalogue.find(text)
+        return catalogue.find(text)
     except RefusedError as error:
         if known:
             raise
@@ -50,7 +54,6 @@ def choose_model(given: Path | None, model_name: str = "") -> tuple[Path | None,
             + (f"; {error.detail}" if error.detail else ""),
             "See the names: aiconsole models list",
         ) from error
-    return refuse_unusable(model, version, catalogue.store), model_name or model.name
 
 
 def model_names(begin: str) -> tuple[str, ...]:
