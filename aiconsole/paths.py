@@ -26,6 +26,11 @@ def state_dir() -> Path:
     return _private(Path(platformdirs.user_state_dir(_APP)))
 
 
+def data_dir() -> Path:
+    """Directory of what is large and cannot be made again (models), created 0700."""
+    return _private(Path(platformdirs.user_data_dir(_APP)))
+
+
 def hosts_file() -> Path:
     """The fleet's inventory."""
     return config_dir() / "hosts.toml"

@@ -17,12 +17,15 @@ _REPORT_BYTES = 64 * 1024 * 1024
 _MAX_KNOWN = 200
 
 
-async def file_sha256(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
+async def file_sha256(
+    path: Path, progress: Callable[[int, int], None] | None = None, *, anew: bool = False
+) -> str:
     """Digest a file in a thread, unless this very file was digested before.
 
     Args:
         path: An ordinary file.
         progress: Called in the event loop with bytes done and in all.
+        anew: Read it even if its digest is known: bytes on a disk may go bad by themselves.
 
     Raises:
         OSError: It cannot be read.
@@ -30,7 +33,7 @@ async def file_sha256(path: Path, progress: Callable[[int, int], None] | None = 
     identity = _identity(path)
     known = await asyncio.to_thread(_load)
     found = known.get(str(path))
-    if isinstance(found, list) and found[:-1] == identity:
+    if not anew and isinstance(found, list) and found[:-1] == identity:
         return str(found[-1])
     loop, stop = asyncio.get_running_loop(), threading.Event()
 
@@ -45,6 +48,15 @@ async def file_sha256(path: Path, progress: Callable[[int, int], None] | None = 
     if _identity(path) == identity:
         await asyncio.to_thread(_store, str(path), [*identity, sha256])
     return sha256
+
+
+async def remember_sha256(path: Path, sha256: str) -> None:
+    """Note the digest of a file whose bytes were just read under another name.
+
+    Raises:
+        OSError: It is gone, or the note cannot be written.
+    """
+    await asyncio.to_thread(lambda: _store(str(path), [*_identity(path), sha256]))
 
 
 def _digest(path: Path, report: Callable[[int], None], stop: threading.Event) -> str:

@@ -13,14 +13,25 @@ _VERSIONS = (2, 3)
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?",
             10: "Q", 11: "q", 12: "d"}  # fmt: skip
 _STRING, _ARRAY = 8, 9
+TYPE_NAMES = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1",
+    10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS",
+    17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S",
+    23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 30: "BF16",
+    34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0",
+}  # fmt: skip
+"""What llama.cpp calls the types of tensors."""
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
     9: (32, 36), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
     15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18),
     21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8),
-    28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
+    28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36),
+    41: (128, 18),
 }  # fmt: skip
 """Numbers and bytes of one block, by the tensor's type; other types are not measured."""
+
+_Q4_0 = 2
 
 _MAX_ITEMS = 20_000_000
 _MAX_STRING_BYTES = 64 * 1024 * 1024
@@ -28,6 +39,17 @@ _MAX_KEPT_ITEMS = 4096
 """Longer arrays (the vocabulary) are read over."""
 _MAX_DIMENSIONS = 8
 _MAX_ALIGNMENT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TypeTally:
+    """The tensors of one type."""
+
+    tensors: int
+    parameters: int
+    """Numbers in them together."""
+    size_bytes: int
+    """Of them together; 0 for a type that is not measured."""
 
 
 class NotGgufError(ValueError):
@@ -51,6 +73,10 @@ class Header:
     """Size that the file must have at least."""
     q4_0_bytes: int
     """Of the tensors that llama.cpp keeps a second, repacked copy of."""
+    types: dict[int, TypeTally]
+    """By the number of the tensors' type, see `TYPE_NAMES`."""
+    lengths: dict[str, int]
+    """Items of each array by key, of the long ones too that `values` leaves out."""
 
     def number(self, key: str, default: int = 0) -> int:
         """A whole number of the architecture, the largest where it differs by layer."""
@@ -82,6 +108,8 @@ class _Reader:
     def __init__(self, file: BinaryIO, size_bytes: int) -> None:
         self._file = file
         self._size_bytes = size_bytes
+        self._length = 0
+        """Items of the array that was read last."""
 
     def header(self) -> Header:
         if (magic := self._file.read(4)) != _MAGIC:
@@ -90,10 +118,12 @@ class _Reader:
         if version not in _VERSIONS:
             raise NotGgufError(f"version {version} is none of {', '.join(map(str, _VERSIONS))}")
         tensor_count, pair_count = self._count(), self._count()
-        values = {}
+        values, lengths = {}, {}
         for _ in range(pair_count):
             key = self._string()
-            values[key] = self._value(self._number("I"))
+            values[key] = self._value(kind := self._number("I"))
+            if kind == _ARRAY:
+                lengths[key] = self._length
         alignment = values.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 0 < alignment <= _MAX_ALIGNMENT:
             raise NotGgufError(f"its alignment is {alignment}")
@@ -104,7 +134,9 @@ class _Reader:
             tensor_count=tensor_count,
             parameters=sum(tensor.parameters for tensor in tensors),
             needed_bytes=max((start + tensor.end_bytes for tensor in tensors), default=start),
-            q4_0_bytes=sum(tensor.size_bytes for tensor in tensors if tensor.is_q4_0),
+            q4_0_bytes=sum(tensor.size_bytes for tensor in tensors if tensor.kind == _Q4_0),
+            types=_tally(tensors),
+            lengths=lengths,
         )
 
     def _tensor(self) -> _Tensor:
@@ -115,7 +147,7 @@ class _Reader:
         parameters = math.prod(self._number("Q") for _ in range(dimensions))
         kind, offset = self._number("I"), self._number("Q")
         numbers, size = _BLOCKS.get(kind, (1, 0))
-        return _Tensor(kind == 2, parameters, offset, parameters // numbers * size)
+        return _Tensor(kind, parameters, offset, parameters // numbers * size)
 
     def _value(self, kind: int) -> Any:
         if kind == _STRING:
@@ -128,6 +160,7 @@ class _Reader:
 
     def _array(self) -> list[Any]:
         kind, count = self._number("I"), self._count()
+        self._length = count
         if kind == _ARRAY:
             raise NotGgufError("an array of arrays")
         if count <= _MAX_KEPT_ITEMS and kind != _STRING:
@@ -172,7 +205,7 @@ class _Reader:
 class _Tensor:
     """Place and size of one tensor."""
 
-    is_q4_0: bool
+    kind: int
     parameters: int
     offset_bytes: int
     size_bytes: int
@@ -180,3 +213,15 @@ class _Tensor:
     @property
     def end_bytes(self) -> int:
         return self.offset_bytes + self.size_bytes
+
+
+def _tally(tensors: list[_Tensor]) -> dict[int, TypeTally]:
+    tally: dict[int, TypeTally] = {}
+    for tensor in tensors:
+        so_far = tally.get(tensor.kind, TypeTally(0, 0, 0))
+        tally[tensor.kind] = TypeTally(
+            so_far.tensors + 1,
+            so_far.parameters + tensor.parameters,
+            so_far.size_bytes + tensor.size_bytes,
+        )
+    return tally

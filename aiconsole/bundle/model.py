@@ -44,6 +44,15 @@ class ModelFile:
         return self.weights_memory_bytes + self.kv_bytes_per_token * context_tokens
 
 
+async def look_at_model(path: Path) -> tuple[Path, Header, int]:
+    """Read the header of a GGUF file; returns its absolute path, the header, and its size.
+
+    Raises:
+        ModelError: Missing, not a readable file, not a GGUF, or truncated.
+    """
+    return await asyncio.to_thread(_look, path)
+
+
 async def refuse_unservable(path: Path) -> None:
     """Read the header of a GGUF file, which takes no time, and nothing more.
 
@@ -92,12 +101,17 @@ async def inspect_model(
         parameters=header.parameters,
         context_tokens=header.number("context_length"),
         weights_memory_bytes=weights_memory_bytes(size_bytes, header.q4_0_bytes),
-        kv_bytes_per_token=_kv_per_token(header),
+        kv_bytes_per_token=kv_bytes_per_token(header),
     )
 
 
 def _look(given: Path) -> tuple[Path, Header, int]:
-    path = given.expanduser().absolute()
+    try:
+        path = given.expanduser().absolute()
+    except RuntimeError as error:
+        raise ModelError(
+            "There is no such model file", f"{given}: no such home directory", "Check the path"
+        ) from error
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -133,6 +147,13 @@ def _refuse_parts(path: Path, header: Header) -> None:
             f"{path.name} holds no model",
             f"{path}: no architecture or no tensors (a vocabulary alone?)",
         )
+    kind = header.values.get("general.type") or "model"
+    if kind != "model" or header.values["general.architecture"] == "clip":
+        raise ModelError(
+            f"{path.name} is no model by itself",
+            f"{path}: it is {'an image encoder' if kind == 'model' else f'of the type {kind}'}",
+            "Take the file with the language model itself",
+        )
     parts = header.values.get("split.count", 0)
     if isinstance(parts, int) and parts > 1:
         raise ModelError(
@@ -146,7 +167,8 @@ def _unreadable(path: Path, error: OSError) -> ModelError:
     return ModelError(f"{path.name} cannot be read", f"{path}: {error.strerror or error}")
 
 
-def _kv_per_token(header: Header) -> int:
+def kv_bytes_per_token(header: Header) -> int:
+    """Memory of one token of context, over all layers."""
     heads = header.number("attention.head_count")
     kv_heads = header.number("attention.head_count_kv", heads)
     width = header.number("embedding_length") // heads if heads else 0

@@ -57,6 +57,10 @@ COMMANDS: dict[str, Entry] = {
     "token": Entry(
         "aiconsole.cli.token:token", "Make a signed token (JWT) for clients of a service."
     ),
+    "models": Entry(
+        "aiconsole.cli.models:app",
+        "The models on this machine: add, list, inspect, verify, roll back, prune, remove.",
+    ),
     "forward": Entry(
         "aiconsole.cli.forward:forward", "Bring a host's service to a local port, until Ctrl-C."
     ),

@@ -16,6 +16,7 @@ from aiconsole.control.options import DeployOptions, RestartOptions
 from aiconsole.control.swap_mode import SwapWish
 from aiconsole.fleet.host import Host
 from aiconsole.fleet.select import select_hosts
+from aiconsole.models.choose import choose_model
 from aiconsole.services import Services, open_services
 
 Hosts = Annotated[list[str], typer.Argument(help="Names, globs, @group or tag=value.")]
@@ -25,7 +26,12 @@ PlanOnly = Annotated[bool, typer.Option("--plan", help="Show the plan, change no
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Drain = Annotated[float, typer.Option(help="Seconds that requests at work get to finish.", min=0)]
 Model = Annotated[
-    Path | None, typer.Option(help="A GGUF file; default: what the host serves, or the built-in.")
+    Path | None,
+    typer.Option(
+        metavar="NAME|PATH",
+        help="A model of the catalogue, or a GGUF file; default: what the host serves, "
+        "or the built-in.",
+    ),
 ]
 ModelName = Annotated[str, typer.Option(help="The name that clients ask for.")]
 Listen = Annotated[str, typer.Option(help="address:port; beyond loopback clients need a key.")]
@@ -61,6 +67,7 @@ def deploy(
     as_json: Json = False,
 ) -> None:
     """Bring hosts to an inference service that answers."""
+    model, model_name = choose_model(model, model_name)
     options = DeployOptions(
         model=model, model_name=model_name, listen=listen, new_key=new_key, slots=slots,
         context_tokens=context,

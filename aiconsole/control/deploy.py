@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from aiconsole.bundle.builtin import inspect_builtin
+from aiconsole.bundle.builtin import BUILTIN, inspect_builtin
 from aiconsole.bundle.layer import Layer, build_layer
 from aiconsole.bundle.layer_set import SERVICE_LAYERS
 from aiconsole.bundle.model import ModelFile, inspect_model, refuse_unservable
@@ -183,7 +183,7 @@ async def _model(
         file.sha256,
         file.size_bytes,
         file.memory_bytes(_context_tokens(file, service, seen)),
-        builtin=options.model is None,
+        builtin=options.model in (None, BUILTIN.path),
     )
     return choice, file.path
 

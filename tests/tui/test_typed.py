@@ -15,6 +15,9 @@ from aiconsole.control.events import Event
 from aiconsole.control.options import DeployOptions, RestartOptions
 from aiconsole.errors import RefusedError
 from aiconsole.fleet.host import Host
+from aiconsole.models.add import Choices, add_model
+from aiconsole.models.catalogue import Catalogue
+from aiconsole.models.source import FileSource
 from aiconsole.onhost.wire import RunSummary
 from aiconsole.question import Ask
 from aiconsole.tui.app import ConsoleApp
@@ -23,6 +26,7 @@ from aiconsole.tui.commands.options import Option, read_options
 from aiconsole.tui.commands.path_names import path_names
 from aiconsole.tui.commands.typed import completions
 from aiconsole.tui.screens.command_line.screen import CommandLineScreen
+from tests.gguf_files import write_gguf
 from tests.tui.doubles import Script, fleet, up
 from tests.tui.screenful import SMALL, running, text, until
 
@@ -85,6 +89,32 @@ async def test_a_deploy_takes_every_option(tmp_path: Path) -> None:
             )
         ]  # fmt: skip
         assert app.desk.view_name == "operation"
+
+
+async def test_a_deploy_takes_a_name_of_the_catalogue(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "a.gguf")
+    added = await add_model(Catalogue(), FileSource(file), Choices(name="sparrow"), lambda *_: None)
+    script = two_hosts()
+    async with running(script) as (app, pilot):
+        await pilot.press("colon")
+        screen = app.screen
+        assert isinstance(screen, CommandLineScreen)
+        screen.entry.value = "deploy web1 --model spa"
+        screen.entry.cursor_position = 999
+        await until(pilot, lambda: bool(screen._found))
+        await pilot.press("tab")
+        await until(pilot, lambda: screen.entry.value.endswith("--model sparrow "))
+        await pilot.press("enter")
+        await until(pilot, lambda: len(script.calls) == 1)
+        assert script.calls[0][2] == DeployOptions(model=added.path, model_name="sparrow")
+
+
+async def test_a_name_that_the_catalogue_does_not_know_is_told() -> None:
+    script = two_hosts()
+    async with running(script) as (app, pilot):
+        await enter(pilot, "deploy web1 --model nobody")
+        await until(pilot, lambda: "no model nobody" in text(app))
+        assert script.calls == []
 
 
 async def test_groups_and_globs_choose_hosts() -> None:

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import gguf as reference
+import numpy as np
 import pytest
 
 from aiconsole.bundle import digest
@@ -41,6 +43,11 @@ async def test_missing(tmp_path: Path) -> None:
     assert str(tmp_path / "none.gguf") in caught.value.detail
 
 
+async def test_a_home_directory_that_is_none() -> None:
+    with pytest.raises(ModelError, match="no such model file"):
+        await inspect_model(Path("~no-such-user/x.gguf"))
+
+
 async def test_directory_and_pipe(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a directory"):
         await inspect_model(tmp_path)
@@ -62,6 +69,22 @@ async def test_truncated_and_not_a_gguf(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(ModelError, match="is not a GGUF model"):
         await inspect_model(path)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind"), [("clip", "model"), ("clip", ""), ("llama", "adapter")]
+)
+async def test_what_only_goes_with_a_model(tmp_path: Path, architecture: str, kind: str) -> None:
+    writer = reference.GGUFWriter(tmp_path / "x.gguf", architecture)
+    if kind:
+        writer.add_type(kind)
+    writer.add_tensor("v.weight", np.ones((4, 32), dtype=np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ModelError, match="no model by itself"):
+        await inspect_model(tmp_path / "x.gguf")
 
 
 async def test_another_digest(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from aiconsole.models.choose import model_names
 from aiconsole.tui.commands import registry
 from aiconsole.tui.commands.console import Console
 from aiconsole.tui.commands.path_names import path_names
@@ -144,7 +145,7 @@ class CommandLineScreen(ModalScreen[str | None]):
         return self._paths[text]
 
     def _read_paths(self, text: str, loop: asyncio.AbstractEventLoop) -> None:
-        names = path_names(text)
+        names = (*model_names(text), *path_names(text))
         if not loop.is_closed():
             loop.call_soon_threadsafe(self._paths_read, text, names)
 
