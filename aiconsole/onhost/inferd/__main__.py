@@ -33,7 +33,10 @@ def main(argv: list[str] | None = None) -> int:
     _allow_many_connections()
     try:
         settings = settings_file.load(options.settings)
-        place = Place(options.slot, options.release_id, options.run_dir, _socket(options.listen))
+        place = Place(
+            options.slot, options.release_id, options.run_dir, _socket(options.listen),
+            options.settings,
+        )  # fmt: skip
         place.run_dir.mkdir(parents=True, exist_ok=True)
     except StartError as error:
         return _refused(error, notifier)

@@ -17,6 +17,7 @@ from aiconsole.onhost.inferd.engine.llama import LlamaEngine
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.listener import Listener
 from aiconsole.onhost.inferd.notify import Notifier
+from aiconsole.onhost.inferd.reload import Parts, Reload
 from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.sockets import admin_socket, is_open_to_all
 from aiconsole.onhost.inferd.start_error import StartError
@@ -42,6 +43,8 @@ class Place:
     """Of the slot: admin.sock and tally.json."""
     public: socket.socket
     """Bound, and perhaps shared with the other slot."""
+    settings_file: Path | None = None
+    """What SIGHUP reads again; None has it do nothing."""
 
 
 class Daemon:
@@ -88,12 +91,17 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload)
 
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():
             log.warning("told again to stop: ending now")
             self._hurry.set()
         self._stop.set()
+
+    def _asked_to_reload(self) -> None:
+        if self._place.settings_file is not None and not self._stop.is_set():
+            Reload(self._place.settings_file, Parts(self._gateway, self._public)).now()
 
     async def _come_up(self) -> bool:
         """Load and accept; False if the end came first."""
@@ -126,7 +134,7 @@ class Daemon:
         in_flight = self._tally.in_flight
         self._set_state("draining")
         self._notifier.stopping(f"draining, {in_flight} requests in flight")
-        limits = self._settings.limits
+        limits = self._gateway.settings.limits
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limits.drain_timeout_s
         await self._public.stop_accepting()

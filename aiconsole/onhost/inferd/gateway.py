@@ -42,6 +42,7 @@ class Gateway:
         self.engine = engine
         self.tally = tally
         self.models = Served(settings.model.name, settings.model.aliases)
+        self.open_to_all = open_to_all
         self.keys_required = settings.auth.required or open_to_all
         keys_file = settings.auth.keys_file
         self.keys = KeyFile(Path(keys_file) if keys_file else None)

@@ -28,6 +28,17 @@ class Deployed:
     state: ServiceState
 
 
+def speaks_tls(found: Deployed) -> bool:
+    """Whether the release in the serving slot has its public socket speak TLS."""
+    manifest = Path(found.layout.slot(found.state.slot)) / "release.json"
+    try:
+        document = json.loads(manifest.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    settings = document.get("settings") if isinstance(document, dict) else None
+    return isinstance(settings, dict) and settings.get("tls") is True
+
+
 def deployed(layouts: Sequence[HostLayout]) -> Deployed | None:
     """The installation that should run, or else the one deployed last; None where there is none.
 

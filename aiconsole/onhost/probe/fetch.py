@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,11 +29,14 @@ class SilenceError(SourceError):
     """It takes connections and does not answer."""
 
 
-def get_all(place: Place, paths: Sequence[str], deadline_s: float) -> list[Reply]:
+def get_all(
+    place: Place, paths: Sequence[str], deadline_s: float, *, tls: bool = False
+) -> list[Reply]:
     """Ask for each path in turn on one connection, so that one and the same process answers.
 
     Fewer replies than paths come back where the service closes the connection between them, as
-    one does that is about to end.
+    one does that is about to end. With `tls` the certificate is not looked at: the address is this
+    host's own, which no certificate names.
 
     Raises:
         SourceError: No connection, or what came back is not HTTP.
@@ -40,7 +44,7 @@ def get_all(place: Place, paths: Sequence[str], deadline_s: float) -> list[Reply
     """
     until_s = time.monotonic() + deadline_s
     try:
-        with _connected(place, deadline_s) as connection:
+        with _connected(place, deadline_s, tls=tls) as connection:
             buffer = bytearray()
             replies: list[Reply] = []
             for path in paths:
@@ -56,9 +60,10 @@ def get_all(place: Place, paths: Sequence[str], deadline_s: float) -> list[Reply
         raise SourceError(error.strerror or str(error)) from error
 
 
-def _connected(place: Place, timeout_s: float) -> socket.socket:
+def _connected(place: Place, timeout_s: float, *, tls: bool) -> socket.socket:
     if isinstance(place, tuple):
-        return socket.create_connection(place, timeout=timeout_s)
+        plain = socket.create_connection(place, timeout=timeout_s)
+        return _wrapped(plain) if tls else plain
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.settimeout(timeout_s)
@@ -67,6 +72,17 @@ def _connected(place: Place, timeout_s: float) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def _wrapped(plain: socket.socket) -> socket.socket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        return context.wrap_socket(plain)
+    except OSError:
+        plain.close()
+        raise
 
 
 def _request(path: str, *, last: bool) -> bytes:

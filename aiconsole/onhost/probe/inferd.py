@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from aiconsole.onhost.probe.account import Account
-from aiconsole.onhost.probe.deployed import Deployed, deployed, dial_address
+from aiconsole.onhost.probe.deployed import Deployed, deployed, dial_address, speaks_tls
 from aiconsole.onhost.probe.fetch import Reply, SilenceError, get_all
 from aiconsole.onhost.probe.paced import SourceError, clock_text
 from aiconsole.onhost.wire import HostLayout, InferdReading, InferdState
@@ -46,7 +46,8 @@ class InferdSource:
 
     def _ask(self, known: InferdReading, found: Deployed) -> InferdReading:
         try:
-            replies = get_all(dial_address(known.address), _PATHS, self._answer_s)
+            place, tls = dial_address(known.address), speaks_tls(found)
+            replies = get_all(place, _PATHS, self._answer_s, tls=tls)
         except SourceError as error:
             self._account.forget()
             return replace(known, state="no-answer", reason=self._why(error))

@@ -16,6 +16,7 @@ from aiconsole.onhost.wire import (
     Step,
     UnitStep,
     UserStep,
+    WatchStep,
     from_json,
 )
 
@@ -137,6 +138,8 @@ def _check_step(step: Step, layout: HostLayout) -> None:
         raise Fault("bad-plan", f"{where}: {step.name!r} is not the name of a unit")
     if isinstance(step, CredentialStep):
         check_name(step.name, where)
+    if isinstance(step, WatchStep):
+        check_name(step.swap, f"{where}: swap")
     if isinstance(step, UserStep):
         for name in (step.name, *step.groups):
             if not _USER.fullmatch(name):

@@ -32,6 +32,7 @@ from aiconsole.onhost.wire.frame import (
 )
 from aiconsole.onhost.wire.layout import HostLayout, RuntimeName, SlotName
 from aiconsole.onhost.wire.plan import (
+    LOOKS_ONLY,
     STEP_KINDS,
     WIRE_VERSION,
     CommandStep,
@@ -42,6 +43,8 @@ from aiconsole.onhost.wire.plan import (
     PlaceStep,
     Plan,
     PruneStep,
+    RequireStep,
+    SmokePrompt,
     Step,
     StopStep,
     SwapMode,
@@ -50,6 +53,7 @@ from aiconsole.onhost.wire.plan import (
     UnitStep,
     UnpackStep,
     UserStep,
+    WatchStep,
 )
 from aiconsole.onhost.wire.service import HostStatus, ServiceState, SlotStatus
 from aiconsole.onhost.wire.sizing import DEFAULT_SLOTS, pool_tokens, request_tokens
@@ -58,6 +62,7 @@ __all__ = [
     "DEFAULT_SLOTS",
     "FRAME_VERSION",
     "HARD_THROTTLES",
+    "LOOKS_ONLY",
     "MAX_FRAME_BYTES",
     "STEP_KINDS",
     "WIRE_VERSION",
@@ -81,6 +86,7 @@ __all__ = [
     "Plan",
     "Pressure",
     "PruneStep",
+    "RequireStep",
     "RunEvent",
     "RunOutcome",
     "RunSummary",
@@ -88,6 +94,7 @@ __all__ = [
     "ServiceState",
     "SlotName",
     "SlotStatus",
+    "SmokePrompt",
     "Step",
     "StepCheck",
     "StopStep",
@@ -99,6 +106,7 @@ __all__ = [
     "UnpackStep",
     "Upload",
     "UserStep",
+    "WatchStep",
     "WireError",
     "frame_line",
     "from_json",
