@@ -31,6 +31,7 @@ from aiconsole.onhost.wire.frame import (
     read_frame,
 )
 from aiconsole.onhost.wire.layout import HostLayout, RuntimeName, SlotName
+from aiconsole.onhost.wire.line import line_of
 from aiconsole.onhost.wire.plan import (
     LOOKS_ONLY,
     STEP_KINDS,
@@ -110,6 +111,7 @@ __all__ = [
     "WireError",
     "frame_line",
     "from_json",
+    "line_of",
     "pool_tokens",
     "read_frame",
     "request_tokens",

@@ -13,11 +13,11 @@ from aiconsole.onhost.inferd.settings.auth import AuthSettings
 from aiconsole.onhost.inferd.settings.cache import CacheSettings
 from aiconsole.onhost.inferd.settings.engine import EngineSettings
 from aiconsole.onhost.inferd.settings.limits import LimitSettings
-from aiconsole.onhost.inferd.settings.line import line_of
 from aiconsole.onhost.inferd.settings.model import ModelSettings
 from aiconsole.onhost.inferd.settings.table import Table
 from aiconsole.onhost.inferd.settings.web import CorsSettings, MetricsSettings, TlsSettings
 from aiconsole.onhost.inferd.start_error import StartError
+from aiconsole.onhost.wire.line import line_of
 
 if sys.version_info >= (3, 11):
     import tomllib
