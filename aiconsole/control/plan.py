@@ -8,6 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aiconsole.bundle.cache import Layer
 from aiconsole.control.credentials import Keeping, outside_steps, unit_lines
@@ -104,8 +105,10 @@ def deploy_steps(
         steps.append(slot_unit_step(layout, release.service.drain_timeout_s, settings, keep))
         steps += _socket_units(address)
     drain_timeout_s = release.service.drain_timeout_s
-    prompts = settings.own.prompts
-    steps.append(_swap(layout, release.id, address, swap, drain_timeout_s, smoke=prompts))
+    serving = _swap(layout, release.id, address, swap, drain_timeout_s, smoke=settings.own.prompts)
+    # A daemon reads its secrets at its start.
+    rotated = tuple(f"credential-{name}" for name in settings.credentials if name in keep.brought)
+    steps.append(replace(serving, force_after=rotated))
     steps.append(HealthStep("health", "Answer a completion", layout))
     steps += _watch(layout, settings, state, watch_s)
     steps.append(PruneStep("prune", "Remove what nothing refers to", layout))

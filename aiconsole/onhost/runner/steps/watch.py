@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from aiconsole.onhost.runner import runtimes
@@ -29,7 +30,7 @@ class WatchKind:
         if step.seconds <= 0:
             return StepCheck(step.id, "none", note="turned off")
         swapped = context.run_dir / "undo" / f"{step.swap}.json"
-        if context.run_id and context.run_dir.is_dir() and not swapped.exists():
+        if context.run_dir != Path() and not swapped.exists():
             return StepCheck(step.id, "none", note="nothing was swapped")
         return StepCheck(step.id, "act", note=f"{step.seconds:g} s, and back where it fails")
 
