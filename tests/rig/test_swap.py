@@ -250,7 +250,7 @@ def test_a_release_that_turns_bad_after_the_switch_is_taken_back(site: Operated)
     assert counts["failed"] > 0.2 * counts["served"]
     assert f"{counts['served']} requests served, {counts['failed']} failed" in failed.text
     assert any("standin sour loads" in line for line in failed.data["log"])
-    assert set(load.report.failed) == {"500"}, "nobody was refused or cut on the way back"
+    assert set(load.report.failed) == {"status-500"}, "nobody was refused or cut on the way back"
     assert site.serving()["release_id"] == "r1"
     assert site.enabled() == [site.serving()["slot"]]
     wrong = SmokePrompt("Are you there?", expect="no word")
