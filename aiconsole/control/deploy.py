@@ -44,7 +44,7 @@ from aiconsole.control.release import (
 from aiconsole.control.service_settings import ServiceSettings, check_settings, read_file
 from aiconsole.control.swap_mode import choose_swap
 from aiconsole.control.telling import Done, Tell, telling
-from aiconsole.errors import CommandError, RefusedError
+from aiconsole.errors import CommandError, RefusedError, SettingsError
 from aiconsole.fleet.host import Host
 from aiconsole.keys.client_key import ClientKey, new_client_key
 from aiconsole.onhost.wire import ServiceState, Upload
@@ -150,8 +150,11 @@ async def _given(options: DeployOptions, brought: Brought, ask: Ask) -> Given:
 async def _kept(seen: Inspection, given: Given) -> ServiceSettings:
     """The settings of what the host serves, checked anew: this daemon may be a newer one."""
     text = settings_of(seen.status, seen.status.service.release_id).text
-    name = f"settings kept on {seen.line.host.name}"
-    settings = await check_settings(name, text)
+    try:
+        settings = await check_settings(f"settings kept on {seen.line.host.name}", text)
+    except SettingsError as error:
+        way_on = "Give --settings FILE, or --settings none to forget them"
+        raise SettingsError(error.title, error.detail, way_on) from error
     refuse_disagreement(settings, given.options)
     refuse_unknown(settings, given.secrets)
     return settings

@@ -172,8 +172,6 @@ class SwapStep(Step):
     mode: SwapMode = "overlap"
     force: bool = False
     """Swap even where this release serves already: a restart."""
-    force_after: tuple[str, ...] = ()
-    """Ids of steps that a running daemon does not feel: where this run has done one, it swaps."""
     ready_timeout_s: float = 600.0
     drain_timeout_s: float = 60.0
     max_tokens: int = 8
@@ -184,6 +182,8 @@ class SwapStep(Step):
     """`host:port` that clients use; the runner's own probe measures the swap there."""
     smoke: tuple[SmokePrompt, ...] = ()
     """What the new slot must answer before clients reach it alone."""
+    force_after: tuple[str, ...] = ()
+    """Ids of steps that a running daemon does not feel: where this run has done one, it swaps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomllib
@@ -133,7 +134,11 @@ async def test_the_release_merges_them_and_keeps_comments() -> None:
     ],
 )
 def test_every_layout_of_a_file_can_be_merged(text: str) -> None:
-    decided = {"model": {"name": "m", "path": "/m"}, "engine": {"slots": 8}, "auth": {"x": True}}
+    decided: dict[str, dict[str, Any]] = {
+        "model": {"name": "m", "path": "/m"},
+        "engine": {"slots": 8},
+        "auth": {"x": True},
+    }
     tree = tomllib.loads(merge(text, decided))
     wanted = tomllib.loads(text)
     wanted.pop("smoke", None)

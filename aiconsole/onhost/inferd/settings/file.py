@@ -89,9 +89,10 @@ def parse(name: str, text: str) -> dict[str, Any]:
         StartError: It is none; with the name of the file, line and column.
     """
     try:
-        return tomllib.loads(text)
+        tree: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _wrong(f"{name}: {error}") from error
+    return tree
 
 
 def _wrong(detail: str) -> StartError:
