@@ -10,7 +10,7 @@ from aiconsole.control.service_settings import ServiceSettings
 from aiconsole.errors import SettingsError
 from aiconsole.onhost.wire import HostLayout
 
-_UNIT_PATH = re.compile(r"/[A-Za-z0-9/._@+-]+")
+_UNIT_PATH = re.compile(r"(/[A-Za-z0-9._@+-]+){2,}")
 
 
 def refuse_disagreement(settings: ServiceSettings, options: DeployOptions) -> None:
@@ -76,10 +76,11 @@ def refuse_audit_path(settings: ServiceSettings, layout: HostLayout) -> None:
     """Refuse a file of the audit that the service's unit could not be told of.
 
     Raises:
-        SettingsError: Its path is relative or has characters that units interpret.
+        SettingsError: Its path is relative, in no directory, or has characters that units interpret.
     """
     path = settings.audit_path
-    if path and layout.runtime == "systemd" and not _UNIT_PATH.fullmatch(path):
+    plain = _UNIT_PATH.fullmatch(path) and ".." not in path.split("/")
+    if path and layout.runtime == "systemd" and not plain:
         raise SettingsError(
             "The audit cannot be written there",
             f"audit.path is {path!r}",

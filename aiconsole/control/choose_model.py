@@ -77,10 +77,10 @@ def _context_tokens(
     file: ModelFile, settings: ServiceSettings, service: ServiceChoice, seen: Inspection
 ) -> int:
     """Tokens of context that the engine will make room for, in all slots together."""
-    wanted = settings.get("engine.context_tokens") or service.context_tokens
+    wanted = settings.said("engine.context_tokens", service.context_tokens)
     return pool_tokens(
         request_tokens(wanted, file.context_tokens),
-        settings.get("engine.slots") or service.slots or DEFAULT_SLOTS,
+        settings.said("engine.slots", service.slots) or DEFAULT_SLOTS,
         file.kv_bytes_per_token,
         seen.facts.memory_total_bytes,
     )

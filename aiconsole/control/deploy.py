@@ -179,7 +179,7 @@ async def _want(
     service = ServiceChoice(
         slots=options.slots or service.slots,
         context_tokens=options.context_tokens or service.context_tokens,
-        drain_timeout_s=float(settings.get("limits.drain_timeout_s") or options.drain_timeout_s),
+        drain_timeout_s=float(settings.said("limits.drain_timeout_s", options.drain_timeout_s)),
         auth_required=auth_required,
     )
     model, path = await choose_model(

@@ -80,9 +80,10 @@ class Release:
             model["size_bytes"] = self.model.size_bytes
         engine = {
             "kind": self.settings.engine,
-            "context_tokens": self.settings.get("engine.context_tokens")
-            or self.service.context_tokens,
-            "slots": self.settings.get("engine.slots") or self.service.slots,
+            "context_tokens": self.settings.said(
+                "engine.context_tokens", self.service.context_tokens
+            ),
+            "slots": self.settings.said("engine.slots", self.service.slots),
         }
         return {
             "model": model,

@@ -55,6 +55,11 @@ class ServiceSettings:
         there = self.tree.get(table)
         return there.get(name) if isinstance(there, dict) else None
 
+    def said(self, key: str, otherwise: Any) -> Any:
+        """The value of `table.key`, or another one where the file says nothing of it."""
+        there = self.get(key)
+        return otherwise if there is None else there
+
     @property
     def engine(self) -> str:
         """Kind of the engine."""

@@ -164,6 +164,13 @@ async def test_settings_are_content_and_are_read_back() -> None:
     assert kept_settings({"settings": 5}) == ServiceSettings()
 
 
+def test_what_the_file_says_comes_before_what_was_kept() -> None:
+    chosen = settings("[engine]\nslots = 0\n")
+    told = replace(release(chosen), service=ServiceChoice(slots=8, context_tokens=512))
+    engine = tomllib.loads(told.settings_toml())["engine"]
+    assert engine == {"slots": 0, "kind": "llama", "context_tokens": 512}
+
+
 def settings(text: str) -> ServiceSettings:
     return ServiceSettings(text, tree=tomllib.loads(text))
 
@@ -206,8 +213,10 @@ def test_a_secret_that_nothing_asks_for_is_a_mistyped_name() -> None:
     assert "they name: one" in caught.value.detail
 
 
-def test_an_audit_goes_where_a_unit_can_be_told_of() -> None:
-    odd = settings('[audit]\npath = "/var/log/a b%i/x"\n')
+@pytest.mark.parametrize("path", ["/var/log/a b%i/x", "/x.log", "x.log", "/var/log/../x.log"])
+def test_an_audit_goes_where_a_unit_can_be_told_of(path: str) -> None:
+    refuse_audit_path(settings('[audit]\npath = "/var/log/aiconsole/a.jsonl"\n'), LAYOUT)
+    odd = settings(f'[audit]\npath = "{path}"\n')
     refuse_audit_path(odd, HostLayout.of_user("/home/ann"))
     with pytest.raises(SettingsError, match="cannot be written"):
         refuse_audit_path(odd, LAYOUT)
