@@ -76,7 +76,7 @@ def refuse_audit_path(settings: ServiceSettings, layout: HostLayout) -> None:
     """Refuse a file of the audit that the service's unit could not be told of.
 
     Raises:
-        SettingsError: Its path is relative, in no directory, or has characters that units interpret.
+        SettingsError: Its path is relative, in no directory, or has characters of units.
     """
     path = settings.audit_path
     plain = _UNIT_PATH.fullmatch(path) and ".." not in path.split("/")
