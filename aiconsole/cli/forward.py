@@ -12,7 +12,7 @@ from aiconsole.cli.ask import ask_terminal
 from aiconsole.cli.curl import curl_line
 from aiconsole.cli.output import print_json
 from aiconsole.control.options import loopback_address
-from aiconsole.control.release import model_of
+from aiconsole.control.release import model_of, settings_of
 from aiconsole.errors import HostError, NotFoundError
 from aiconsole.fleet.host import Host
 from aiconsole.services import Services, open_services
@@ -41,7 +41,8 @@ async def _forward(name: str, port: int, as_json: bool) -> None:
         address = loopback_address(status.service.address)
         session = await services.pool.session(host)
         opened = await session.forward(*address, port)
-        url = f"http://127.0.0.1:{opened.local_port}"
+        tls = settings_of(status, status.service.release_id).tls
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{opened.local_port}"
         model = model_of(status, status.service.release_id).name
         if as_json:
             print_json({"url": url, "host": name, "model": model})

@@ -15,7 +15,7 @@ from aiconsole.cli.follow import follow_events
 from aiconsole.cli.operate import Listen, Model, ModelName
 from aiconsole.control.completion import QUESTION, ask_service
 from aiconsole.control.options import DeployOptions, RestartOptions, service_url
-from aiconsole.control.release import model_of
+from aiconsole.control.release import model_of, settings_of
 from aiconsole.fleet.host import LOCALHOST
 from aiconsole.models.choose import choose_model
 from aiconsole.services import Services, open_services
@@ -59,7 +59,8 @@ async def _up(options: DeployOptions, as_json: bool) -> int:
 
 async def _how_to_ask(services: Services) -> str:
     status = await services.operations.status(services.inventory.get(LOCALHOST))
-    url = service_url(status.service.address)
+    tls = settings_of(status, status.service.release_id).tls
+    url = service_url(status.service.address, tls=tls)
     model = model_of(status, status.service.release_id).name
     answer = await ask_service(url, model)
     return (

@@ -13,6 +13,7 @@ from aiconsole.cli.ask import ask_operator, ask_terminal
 from aiconsole.cli.follow import follow_events
 from aiconsole.control.events import Event
 from aiconsole.control.options import DeployOptions, RestartOptions
+from aiconsole.control.own_tables import LONGEST_WATCH_S
 from aiconsole.control.swap_mode import SwapWish
 from aiconsole.fleet.host import Host
 from aiconsole.fleet.select import select_hosts
@@ -44,6 +45,25 @@ Swap = Annotated[
     SwapWish,
     typer.Option(help="overlap: both slots at once; held: one after the other; auto: by memory."),
 ]
+Settings = Annotated[
+    Path | None,
+    typer.Option(help="TOML file with settings of the service; none: forget those of before."),
+]
+Credential = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=FILE, a secret that the settings name; NAME=- asks for it. Repeatable.",
+    ),
+]
+WatchFor = Annotated[
+    float | None,
+    typer.Option(
+        "--watch",
+        help="Seconds to look at the new release, and back if it fails; 0: not. Default: 10.",
+        min=0,
+        max=LONGEST_WATCH_S,
+    ),
+]
 NewKey = Annotated[
     bool, typer.Option("--new-key", help="A new client key in place of all that were given out.")
 ]
@@ -59,8 +79,11 @@ def deploy(
     new_key: NewKey = False,
     slots: Slots = 0,
     context: Context = 0,
+    settings: Settings = None,
+    credential: Credential = None,
     drain: Drain = 60.0,
     swap: Swap = "auto",
+    watch: WatchFor = None,
     batch: Batch = 1,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -70,8 +93,8 @@ def deploy(
     model, model_name = choose_model(model, model_name)
     options = DeployOptions(
         model=model, model_name=model_name, listen=listen, new_key=new_key, slots=slots,
-        context_tokens=context,
-        drain_timeout_s=drain, swap=swap, plan_only=plan, yes=yes, batch=batch,
+        context_tokens=context, settings=settings, credentials=tuple(credential or ()),
+        watch_s=watch, drain_timeout_s=drain, swap=swap, plan_only=plan, yes=yes, batch=batch,
     )  # fmt: skip
     _operate(hosts, as_json, lambda s, chosen: s.operations.deploy(chosen, options, ask_operator))
 

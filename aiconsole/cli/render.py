@@ -29,6 +29,9 @@ _DIFF_ROWS = 24
 _NEW_FILE_ROWS = 8
 """Of one file; a plan should fit on a few screens."""
 
+_QUIET_S = 5.0
+"""Without a terminal, how long nothing is told before a line of progress is."""
+
 _MARKS = {"none": "=", "create": "+", "change": "~", "act": ">", "unknown": "?"}
 
 _ENDS = {
@@ -79,7 +82,7 @@ class LineRenderer:
         self._live_open = False
         self._titles: dict[tuple[str, str], str] = {}
         self._began: dict[tuple[str, str], float] = {}
-        self._last_progress_s = 0.0
+        self._last_progress_s = 0.0 if self._live else time.monotonic()
 
     def show(self, event: Event) -> None:
         """Print one event."""
@@ -182,12 +185,15 @@ class LineRenderer:
 
     def _progress(self, host: str, text: str, done_bytes: int, total_bytes: int) -> None:
         now_s = time.monotonic()
-        ended = total_bytes and done_bytes >= total_bytes
-        if not ended and now_s - self._last_progress_s < (0.2 if self._live else 5.0):
+        ended = self._live and total_bytes and done_bytes >= total_bytes
+        if not ended and now_s - self._last_progress_s < (0.2 if self._live else _QUIET_S):
             return
         self._last_progress_s = now_s
         of = f"  {bytes_text(done_bytes)} of {bytes_text(total_bytes)}" if total_bytes else ""
-        self._rewrite(host, f"  … {visible(text)}{of}")
+        if self._live:
+            self._rewrite(host, f"  … {visible(text)}{of}")
+        else:
+            self._line(host, f"  … {visible(text)}{of}")
 
     def _rewrite(self, host: str, text: str) -> None:
         if not self._live:
@@ -200,6 +206,9 @@ class LineRenderer:
         if self._live_open:
             sys.stdout.write("\r\x1b[2K")
             self._live_open = False
+        if not self._live:
+            # In a log progress is told only where nothing else was for a while.
+            self._last_progress_s = time.monotonic()
         print(f"{self._prefix(host)}{text}", flush=True)
 
     def _prefix(self, host: str) -> str:

@@ -10,12 +10,14 @@ import typer
 from aiconsole.cli.ask import ask_terminal
 from aiconsole.cli.output import print_json, print_table
 from aiconsole.control.inspection import Inspection, inspect_host
+from aiconsole.control.release import settings_of
 from aiconsole.errors import AiconsoleError
 from aiconsole.fleet.host import Host
 from aiconsole.fleet.select import select_hosts
 from aiconsole.onhost.wire import HostStatus, to_json
 from aiconsole.services import Services, open_services
 from aiconsole.units import UNKNOWN, memory_text, moment_text, span_text
+from aiconsole.visible import visible
 
 Json = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 
@@ -64,7 +66,36 @@ async def _status(selectors: list[str], as_json: bool) -> int:
     else:
         head = ("HOST", "INFERD", "RELEASE", "SLOT", "ADDRESS", "MEMORY FREE", "UP")
         print_table(head, (_row(host, answer) for host, answer in pairs))
+        for host, answer in pairs:
+            if isinstance(answer, Inspection):
+                for remark in remarks(answer.status):
+                    print(f"{visible(host.name)}: {visible(remark)}")
     return max((_exit_code(answer) for answer in answers), default=0)
+
+
+def remarks(host_status: HostStatus) -> list[str]:
+    """What the daemon that serves says beyond its state; it comes from the host, as it is."""
+    service = host_status.service
+    told = host_status.daemons.get(service.slot)
+    if not isinstance(told, dict):
+        return []
+    engine = settings_of(host_status, service.release_id).engine
+    found = [f"engine {engine}"] if engine != "llama" else []
+    if restarts := told.get("engine_restarts"):
+        why = told.get("engine_fault") or "nobody knows why"
+        found.append(f"its engine was started again, times: {restarts}; last: {why}")
+    if reason := told.get("reason"):
+        found.append(f"{reason}")
+    reload = told.get("reload")
+    if isinstance(reload, dict) and reload.get("fault"):
+        found.append(f"its settings were not read again: {reload['fault']}")
+    if isinstance(reload, dict) and (keys := reload.get("needs_swap")):
+        names = ", ".join(map(str, keys)) if isinstance(keys, list) else str(keys)
+        found.append(f"needs a restart to take: {names}")
+    cache = told.get("cache")
+    if isinstance(cache, dict) and (cache.get("down") or cache.get("fault")):
+        found.append(f"its cache is down: {cache.get('fault') or cache.get('down')}")
+    return found
 
 
 async def _inspect(services: Services, host: Host) -> Inspection | AiconsoleError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from aiconsole.errors import AiconsoleError
-from aiconsole.onhost.wire import CheckReport, HealthStep, Plan, RunEvent, RunSummary, SwapTally
+from aiconsole.onhost.wire import LOOKS_ONLY, CheckReport, Plan, RunEvent, RunSummary, SwapTally
 from aiconsole.secret import Secret
 
 Phase: TypeAlias = Literal["connect", "inspect", "build", "check", "upload", "run"]
@@ -53,7 +53,7 @@ class PlanReady:
         return any(
             check.change != "none"
             for step, check in zip(self.plan.steps, self.report.steps, strict=True)
-            if not isinstance(step, HealthStep)
+            if not isinstance(step, LOOKS_ONLY)
         )
 
 

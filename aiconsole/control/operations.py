@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from aiconsole.control import service
 from aiconsole.control.batch import in_batches
+from aiconsole.control.bring import Brought
 from aiconsole.control.carry_out import watch
 from aiconsole.control.deploy import deploy_host
 from aiconsole.control.events import Event
@@ -31,9 +32,9 @@ class Operations:
         self, hosts: Sequence[Host], options: DeployOptions, ask: Ask
     ) -> AsyncGenerator[Event, None]:
         """Bring hosts to the chosen release, `options.batch` at a time."""
-        ask = in_turn(ask)
+        ask, brought = in_turn(ask), Brought(options.credentials)
         return in_batches(
-            hosts, options.batch, lambda host: deploy_host(self._pool, host, options, ask)
+            hosts, options.batch, lambda host: deploy_host(self._pool, host, options, brought, ask)
         )
 
     def restart(

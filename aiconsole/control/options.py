@@ -9,6 +9,8 @@ from pathlib import Path
 from aiconsole.control.swap_mode import SwapWish
 from aiconsole.errors import SettingsError
 
+DEFAULT_DRAIN_S = 60.0
+
 DEFAULT_ADDRESS = "127.0.0.1:8480"
 """Loopback, and a port that no other server of this field takes by default."""
 
@@ -29,7 +31,14 @@ class DeployOptions:
     """Requests that run at once; 0 lets the daemon choose."""
     context_tokens: int = 0
     """0 takes the model's own."""
-    drain_timeout_s: float = 60.0
+    drain_timeout_s: float = DEFAULT_DRAIN_S
+    settings: Path | None = None
+    """The operator's TOML file; None keeps what the host was told last, `none` forgets it."""
+    credentials: tuple[str, ...] = ()
+    """`NAME=FILE` or `NAME=-`, of secrets that the settings name."""
+    watch_s: float | None = None
+    """How long the release is looked at after it took over; None is what the settings say, 0 not at
+    all."""
     swap: SwapWish = "auto"
     plan_only: bool = False
     yes: bool = False
@@ -72,18 +81,20 @@ def loopback_address(address: str) -> tuple[str, int]:
     return host, port
 
 
-def service_url(address: str, host_address: str = "") -> str:
+def service_url(address: str, host_address: str = "", *, tls: bool = False) -> str:
     """The service as a client reaches it.
 
     Args:
         address: What the service listens on.
         host_address: Name or IP address by which other machines know the host; it stands for
             "all addresses". Empty gives the URL for clients on the host itself.
+        tls: Whether the service speaks TLS.
     """
     host, port = loopback_address(address)
     if host_address and ipaddress.ip_address(parse_address(address)[0]).is_unspecified:
         host = host_address
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,7 @@ class RestartOptions:
 
     release_id: str = ""
     """For a rollback; empty takes the previous one."""
-    drain_timeout_s: float = 60.0
+    drain_timeout_s: float = DEFAULT_DRAIN_S
     swap: SwapWish = "auto"
     plan_only: bool = False
     yes: bool = False

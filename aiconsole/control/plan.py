@@ -8,11 +8,14 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aiconsole.bundle.cache import Layer
+from aiconsole.control.credentials import Keeping, outside_steps, unit_lines
 from aiconsole.control.options import is_loopback
 from aiconsole.control.release import Release
 from aiconsole.control.runtimes import systemd
+from aiconsole.control.service_settings import ServiceSettings
 from aiconsole.control.swap_mode import SwapChoice
 from aiconsole.keys.client_key import ClientKey
 from aiconsole.onhost.wire import (
@@ -24,13 +27,17 @@ from aiconsole.onhost.wire import (
     Plan,
     PruneStep,
     ServiceState,
+    SmokePrompt,
     Step,
     StopStep,
     SwapStep,
     UnitStep,
     UnpackStep,
     UserStep,
+    WatchStep,
 )
+
+NOTHING_KEPT = Keeping()
 
 LOCK = "inferd"
 """Everything that changes the service on a host holds this one lock."""
@@ -74,27 +81,36 @@ def deploy_steps(
     client_key: ClientKey,
     *,
     new_key: bool,
+    keep: Keeping = NOTHING_KEPT,
+    watch_s: float | None = None,
 ) -> list[Step]:
     """The steps of a deploy: what the release needs, then the swap onto it.
 
     The only one that interrupts the service is the move to another address, which no second
     slot can bridge: the old socket closes first.
     """
-    layout = release.layout
+    layout, settings = release.layout, release.settings
     steps: list[Step] = _ground(layout)
+    steps += outside_steps(layout, settings, SERVICE_USER, keep)
     steps += [_unpack(layout, layer) for layer in layers]
-    steps.append(_place_model(release))
+    if release.model.sha256:
+        steps.append(_place_model(release))
     steps += _release_files(release)
-    if not is_loopback(address):
+    if not is_loopback(address) or release.service.auth_required:
         steps.append(_keys(layout, client_key, replace=new_key))
     if state.wanted == "running" and state.address and state.address != address:
         title = f"Close {state.address} to move to {address}"
         steps.append(StopStep("move", title, layout, release.service.drain_timeout_s))
     if layout.runtime == "systemd":
-        steps += _units(layout, address, release.service.drain_timeout_s)
+        steps.append(slot_unit_step(layout, release.service.drain_timeout_s, settings, keep))
+        steps += _socket_units(address)
     drain_timeout_s = release.service.drain_timeout_s
-    steps.append(_swap(layout, release.id, address, swap, drain_timeout_s))
+    serving = _swap(layout, release.id, address, swap, drain_timeout_s, smoke=settings.own.prompts)
+    # A daemon reads its secrets at its start.
+    rotated = tuple(f"credential-{name}" for name in settings.credentials if name in keep.brought)
+    steps.append(replace(serving, force_after=rotated))
     steps.append(HealthStep("health", "Answer a completion", layout))
+    steps += _watch(layout, settings, state, watch_s)
     steps.append(PruneStep("prune", "Remove what nothing refers to", layout))
     return steps
 
@@ -107,10 +123,11 @@ def swap_steps(
     drain_timeout_s: float,
     *,
     force: bool,
+    smoke: tuple[SmokePrompt, ...] = (),
 ) -> list[Step]:
     """The steps of a restart (`force`) or of a way back to an earlier release."""
     return [
-        _swap(layout, release_id, address, swap, drain_timeout_s, force=force),
+        _swap(layout, release_id, address, swap, drain_timeout_s, force=force, smoke=smoke),
         HealthStep("health", "Answer a completion", layout),
     ]
 
@@ -128,6 +145,7 @@ def _swap(
     drain_timeout_s: float,
     *,
     force: bool = False,
+    smoke: tuple[SmokePrompt, ...] = (),
 ) -> SwapStep:
     return SwapStep(
         "swap",
@@ -139,7 +157,29 @@ def _swap(
         drain_timeout_s=drain_timeout_s,
         expected_stall_s=swap.expected_stall_s,
         address=address,
+        smoke=smoke,
     )
+
+
+def _watch(
+    layout: HostLayout, settings: ServiceSettings, state: ServiceState, watch_s: float | None
+) -> list[Step]:
+    """The look at a release after its swap; without one before it there is no way back."""
+    table = settings.own.watch
+    seconds = watch_s if watch_s is not None else table.seconds
+    if seconds <= 0 or (watch_s is None and state.wanted != "running"):
+        return []
+    return [
+        WatchStep(
+            "watch",
+            f"Watch the release for {seconds:g} s",
+            layout,
+            seconds=float(seconds),
+            swap="swap",
+            max_failed_ratio=table.max_failed_ratio,
+            min_requests=table.min_requests,
+        )
+    ]
 
 
 def _ground(layout: HostLayout) -> list[Step]:
@@ -208,10 +248,17 @@ def _keys(layout: HostLayout, client_key: ClientKey, *, replace: bool) -> FileSt
     )
 
 
-def _units(layout: HostLayout, address: str, drain_timeout_s: float) -> list[Step]:
+def slot_unit_step(
+    layout: HostLayout, drain_timeout_s: float, settings: ServiceSettings, keep: Keeping
+) -> UnitStep:
+    """The template of both slots, with what the settings need of it."""
+    lines = unit_lines(layout, settings, keep)
+    text = systemd.slot_unit(layout, SERVICE_USER, False, drain_timeout_s, lines)
+    return UnitStep("slot-unit", "The slots' unit", systemd.SLOT_UNIT, text)
+
+
+def _socket_units(address: str) -> list[Step]:
     return [
-        UnitStep("slot-unit", "The slots' unit", systemd.SLOT_UNIT,
-                 systemd.slot_unit(layout, SERVICE_USER, False, drain_timeout_s)),
         UnitStep("anchor-unit", "The socket's anchor", systemd.ANCHOR_UNIT, systemd.anchor_unit()),
         UnitStep("socket-unit", f"The socket on {address}", systemd.SOCKET_UNIT,
                  systemd.socket_unit(address), enable=True, start=True, restart_on_change=True),

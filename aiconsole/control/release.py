@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from aiconsole import __version__
+from aiconsole.control.service_settings import ServiceSettings, kept_settings
+from aiconsole.control.settings_toml import merge
 from aiconsole.errors import CommandError
 from aiconsole.onhost.wire import HostLayout, HostStatus
 
@@ -20,6 +22,7 @@ class ModelChoice:
     name: str
     """What clients ask for."""
     sha256: str
+    """Empty where the engine needs no file: a remote provider, or a server of its own."""
     size_bytes: int
     memory_bytes: int
     """Estimate of one slot that has loaded it, context included."""
@@ -51,46 +54,60 @@ class Release:
     service: ServiceChoice
     launch: str
     """Text of launch.py, which a slot executes."""
+    settings: ServiceSettings = field(default_factory=ServiceSettings)
+    """What the operator says of the service."""
 
     @property
     def id(self) -> str:
         """Name of the model and eight digits of the content's digest."""
-        content = json.dumps(
-            [self.layers, asdict(self.model), asdict(self.service), self.launch], sort_keys=True
-        )
+        parts = [self.layers, asdict(self.model), asdict(self.service), self.launch]
+        if self.settings.text:
+            parts.append(self.settings.text)
+        content = json.dumps(parts, sort_keys=True)
         name = re.sub(r"[^a-z0-9]+", "-", self.model.name.lower()).strip("-") or "model"
         return f"{name[:32]}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     def settings_toml(self) -> str:
         """What inferd reads."""
-        model_path = self.layout.model(self.model.sha256)
-        return (
-            "# Written by aiconsole for this release; a change belongs into a new one.\n"
-            "[model]\n"
-            f"name = {json.dumps(self.model.name)}\n"
-            f"path = {json.dumps(model_path)}\n"
-            f'sha256 = "{self.model.sha256}"\n'
-            f"size_bytes = {self.model.size_bytes}\n"
-            "\n[engine]\n"
-            'kind = "llama"\n'
-            f"context_tokens = {self.service.context_tokens}\n"
-            f"slots = {self.service.slots}\n"
-            "\n[limits]\n"
-            f"drain_timeout_s = {self.service.drain_timeout_s}\n"
-            "\n[auth]\n"
-            f"required = {json.dumps(self.service.auth_required)}\n"
-            f"keys_file = {json.dumps(self.layout.keys_file)}\n"
-        )
+        return merge(self.settings.text, self._decided())
+
+    def _decided(self) -> dict[str, dict[str, Any]]:
+        """What the console puts into the settings; an engine's numbers are the operator's first."""
+        model: dict[str, Any] = {"name": self.model.name}
+        if self.model.sha256:
+            model["path"] = self.model_path
+            model["sha256"] = self.model.sha256
+            model["size_bytes"] = self.model.size_bytes
+        engine = {
+            "kind": self.settings.engine,
+            "context_tokens": self.settings.said(
+                "engine.context_tokens", self.service.context_tokens
+            ),
+            "slots": self.settings.said("engine.slots", self.service.slots),
+        }
+        return {
+            "model": model,
+            "engine": engine,
+            "limits": {"drain_timeout_s": self.service.drain_timeout_s},
+            "auth": {"required": self.service.auth_required, "keys_file": self.layout.keys_file},
+        }
+
+    @property
+    def model_path(self) -> str:
+        """Where the model lies on the host; empty where the engine needs no file."""
+        return self.layout.model(self.model.sha256) if self.model.sha256 else ""
 
     def release_json(self) -> str:
         """What launch.py reads, and what the console learns of an earlier release."""
-        document = {
+        document: dict[str, Any] = {
             "id": self.id,
             "layers": [self.layout.layer(sha256) for sha256 in self.layers],
-            "model": {**asdict(self.model), "path": self.layout.model(self.model.sha256)},
+            "model": {**asdict(self.model), "path": self.model_path},
             "service": asdict(self.service),
             "aiconsole": __version__,
         }
+        if self.settings.text:
+            document["settings"] = self.settings.as_json()
         return json.dumps(document, indent=2) + "\n"
 
 
@@ -112,6 +129,20 @@ def model_of(status: HostStatus, release_id: str) -> ModelChoice:
         CommandError: Its release.json is missing or not one of ours.
     """
     return _choices(_document(status, release_id))[0]
+
+
+def service_of(status: HostStatus, release_id: str) -> ServiceChoice:
+    """How a release that lies on the host serves.
+
+    Raises:
+        CommandError: Its release.json is missing or not one of ours.
+    """
+    return _choices(_document(status, release_id))[1]
+
+
+def settings_of(status: HostStatus, release_id: str) -> ServiceSettings:
+    """The operator's settings of a release that lies on the host."""
+    return kept_settings(_document(status, release_id))
 
 
 def held_digests(status: HostStatus) -> frozenset[str]:

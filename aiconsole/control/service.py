@@ -8,11 +8,19 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from aiconsole.control.carry_out import Job, carry_out
+from aiconsole.control.credentials import Keeping, outside_steps
 from aiconsole.control.events import Event, PhaseStarted, Result
 from aiconsole.control.inspection import Inspection, inspect_host
 from aiconsole.control.options import DEFAULT_ADDRESS, RestartOptions, service_url
-from aiconsole.control.plan import make_plan, stop_steps, swap_steps
-from aiconsole.control.release import model_of
+from aiconsole.control.plan import (
+    SERVICE_USER,
+    make_plan,
+    slot_unit_step,
+    stop_steps,
+    swap_steps,
+)
+from aiconsole.control.release import model_of, service_of, settings_of
+from aiconsole.control.service_settings import ServiceSettings
 from aiconsole.control.swap_mode import SwapChoice, choose_swap
 from aiconsole.errors import NotFoundError, RefusedError
 from aiconsole.fleet.host import Host
@@ -27,11 +35,18 @@ class Act:
     """One act on a service: its steps and what to ask before them."""
 
     def __init__(
-        self, title: str, question: str, steps: list[Step], swap: SwapChoice | None = None
+        self,
+        title: str,
+        question: str,
+        steps: list[Step],
+        swap: SwapChoice | None = None,
+        *,
+        tls: bool = False,
     ) -> None:
         self.title = title
         self.question = question
         self.steps = steps
+        self.tls = tls
         self.notes = (swap.note,) if swap and swap.note else ()
 
 
@@ -68,7 +83,8 @@ async def _carry_out(
     async with aclosing(carry_out(job, ask)) as events:
         async for event in events:
             if isinstance(event, Result) and verb is not stop:
-                event = replace(event, url=service_url(_address(seen), host.endpoint.address))
+                url = service_url(_address(seen), host.endpoint.address, tls=act.tls)
+                event = replace(event, url=url)
             yield event
 
 
@@ -133,10 +149,33 @@ def _swap(
     model = model_of(seen.status, release_id)
     available_bytes = seen.facts.usable_memory_bytes
     swap = choose_swap(model.memory_bytes, available_bytes, seen.status.service, options.swap)
+    settings = settings_of(seen.status, release_id)
     steps = swap_steps(
-        seen.line.layout, release_id, _address(seen), swap, options.drain_timeout_s, force=force
+        seen.line.layout,
+        release_id,
+        _address(seen),
+        swap,
+        options.drain_timeout_s,
+        force=force,
+        smoke=settings.own.prompts,
     )
-    return Act(f"{verb} {release_id} on {seen.line.host.name}", question, steps, swap)
+    steps = [*_needed(seen, release_id, settings), *steps]
+    title = f"{verb} {release_id} on {seen.line.host.name}"
+    return Act(title, question, steps, swap, tls=settings.tls)
+
+
+def _needed(seen: Inspection, release_id: str, settings: ServiceSettings) -> list[Step]:
+    """What another release than the one of now needs of the host: its secrets, and the unit's."""
+    state, layout = seen.status.service, seen.line.layout
+    before = settings_of(seen.status, state.release_id)
+    if release_id == state.release_id or settings == before:
+        return []
+    keep = Keeping(encrypted=seen.facts.has_systemd_creds, before=before)
+    steps = outside_steps(layout, settings, SERVICE_USER, keep)
+    if layout.runtime == "systemd":
+        drain_timeout_s = service_of(seen.status, release_id).drain_timeout_s
+        steps.append(slot_unit_step(layout, drain_timeout_s, settings, keep))
+    return steps
 
 
 def _address(seen: Inspection) -> str:

@@ -62,6 +62,7 @@ def parse_facts(text: str, sent_unix_s: float, received_unix_s: float) -> Facts:
         # Both clocks were read at the beginning and at the end, so the script's own time is
         # known, and only the way there and back is shared out evenly.
         clock_offset_s=((clock_unix_s - sent_unix_s) + (ended_unix_s - received_unix_s)) / 2,
+        has_systemd_creds="systemd-creds" in sections["systemd"].splitlines(),
         clock_error_s=max(0.0, received_unix_s - sent_unix_s - (ended_unix_s - clock_unix_s)) / 2,
     )
 

@@ -43,7 +43,10 @@ while :; do
 done
 cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null
 section systemd
-if [ -d /run/systemd/system ]; then short systemctl --version 2>/dev/null | head -n 1; fi
+if [ -d /run/systemd/system ]; then
+  short systemctl --version 2>/dev/null | head -n 1
+  has systemd-creds && printf 'systemd-creds\n'
+fi
 section user; id -u; id -un; printf '%s\n' "$HOME"
 section sudo; command -v sudo
 section uptime; cat /proc/uptime 2>/dev/null

@@ -77,6 +77,8 @@ class Facts:
     """How far the host's clock is ahead of this machine's."""
     clock_error_s: float
     """The part of the round trip that nobody can assign: the offset is true to half of it."""
+    has_systemd_creds: bool = False
+    """Whether secrets can rest encrypted there."""
 
     @property
     def has_systemd(self) -> bool:

@@ -67,9 +67,16 @@ def check_deploy(facts: Facts, needs: DeployNeeds) -> list[Verdict]:
     return [verdict for check in checks for verdict in check(facts, needs)]
 
 
-def check_machine(facts: Facts) -> list[Verdict]:
-    """What every release asks of a host, failures and warnings; known before layers are built."""
-    checks: tuple[_Look, ...] = (_architecture, _cpu, _clock)
+def check_machine(facts: Facts, *, computes: bool = True) -> list[Verdict]:
+    """What every release asks of a host, failures and warnings; known before layers are built.
+
+    Args:
+        facts: The host.
+        computes: Whether our own engine runs there, which needs instructions of the processor.
+    """
+    checks: tuple[_Look, ...] = (_architecture, _clock)
+    if computes:
+        checks = (_architecture, _cpu, _clock)
     return [verdict for check in checks for verdict in check(facts)]
 
 

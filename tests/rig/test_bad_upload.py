@@ -44,7 +44,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def deploy(console: Console, host: RigHost, model: Path | None = None) -> Ended:
     chosen = ("--model", str(model)) if model else ()
-    return console.run("deploy", host.name, "-y", *chosen)
+    return console.run("deploy", host.name, "--watch", "0", "-y", *chosen)
 
 
 FILL = 'cat /dev/zero >"$1/filler" 2>/dev/null'
@@ -108,7 +108,7 @@ class TestRoom:
         self, console: Console, host: RigHost, model: Path
     ) -> None:
         with host.small_disk("/var/lib", 500), host.delay(50):
-            argv = ["deploy", host.name, "-y", "--model", str(model)]
+            argv = ["deploy", host.name, "--watch", "0", "-y", "--model", str(model)]
             with console.begin(*argv) as talk:
                 talk.until(sending)
                 fill(host, "/var/lib")
@@ -126,7 +126,10 @@ class TestRoom:
     ) -> None:
         with host.small_disk("/opt", 260):
             before = installed(host)
-            with filling_in_mid_unpack(host), console.begin("deploy", host.name, "-y") as talk:
+            with (
+                filling_in_mid_unpack(host),
+                console.begin("deploy", host.name, "--watch", "0", "-y") as talk,
+            ):
                 ended = talk.ended()
             assert ended.exit_code == 2
             assert ended.result["outcome"] == "undone"
@@ -134,7 +137,7 @@ class TestRoom:
             assert "No space left on device" in error["title"], error
             host.run("rm", "/opt/filler", check=True)
             assert set(installed(host)) ^ set(before) == set()
-            with console.begin("deploy", host.name, "-y") as talk:
+            with console.begin("deploy", host.name, "--watch", "0", "-y") as talk:
                 assert talk.ended().result["outcome"] == "done"
             console.fine("stop", host.name, "-y")
         # With the small disk the release is gone, as if somebody had emptied /opt.
@@ -175,7 +178,7 @@ class TestBytes:
              "It was removed; try again")  # fmt: skip
         assert installed(host) == before
         assert parts(host) == []
-        with console.begin("deploy", host.name, "-y", "--model", str(file)) as talk:
+        with console.begin("deploy", host.name, "--watch", "0", "-y", "--model", str(file)) as talk:
             assert talk.ended().result["outcome"] == "done"
         console.fine("stop", host.name, "-y")
 
@@ -186,7 +189,7 @@ class TestRun:
     ) -> None:
         file = tiny_gguf.write(tmp_path / "model.gguf", seed=9)
         before = installed(host)
-        with console.begin("deploy", host.name, "-y", "--model", str(file)) as talk:
+        with console.begin("deploy", host.name, "--watch", "0", "-y", "--model", str(file)) as talk:
             talk.until(lambda event: event.get("phase") == "upload")
             with host.read_only("/opt"):
                 ended = talk.ended()

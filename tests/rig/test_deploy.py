@@ -89,7 +89,9 @@ def test_restart_stop_start_and_the_way_back(
     _, first, slot = state(console, host)
     assert done(console.run("restart", host.name, "-y", "--json")) == "done"
     assert state(console, host) == ("ready", first, "b" if slot == "a" else "a")
-    assert done(console.run("deploy", host.name, "-y", "--context", "512", "--json")) == "done"
+    watched = console.run("deploy", host.name, "-y", "--context", "512", "--json")
+    assert done(watched) == "done"
+    assert 10 <= watched.result["steps_s"]["watch"] < 30
     _, second, _ = state(console, host)
     assert second != first
     assert done(console.run("rollback", host.name, "-y", "--json")) == "done"
@@ -121,7 +123,7 @@ def test_a_crash_shows_in_the_exit_code_of_status(
     host.run("systemctl", "stop", f"aiconsole-inferd@{slot}", check=True)
     ended = console.run("status", host.name)
     assert (ended.exit_code, " down " in ended.out) == (1, True), str(ended)
-    assert done(console.run("deploy", host.name, "-y", "--json")) == "done"
+    assert done(console.run("deploy", host.name, "--watch", "0", "-y", "--json")) == "done"
     assert console.run("status", host.name).exit_code == 0
     with host.without_ssh():
         assert console.run("status", host.name).exit_code == 2

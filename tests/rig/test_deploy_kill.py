@@ -55,7 +55,7 @@ def test_consoles_killed_before_the_run_have_changed_nothing(
     host: RigHost, ann: Console, bob: Console
 ) -> None:
     for wanted in BEFORE_THE_RUN.values():
-        with ann.begin("deploy", host.name, "-y") as talk:
+        with ann.begin("deploy", host.name, "--watch", "0", "-y") as talk:
             talk.until(wanted)
             talk.kill()
         assert not host.exists("/opt/aiconsole/slots")
@@ -71,7 +71,7 @@ def test_consoles_are_killed_at_every_step_and_the_next_one_takes_over(
     host: RigHost, ann: Console, bob: Console
 ) -> None:
     with stops(host) as held, ExitStack() as consoles:
-        talk = consoles.enter_context(ann.begin("deploy", host.name, "-y"))
+        talk = consoles.enter_context(ann.begin("deploy", host.name, "--watch", "0", "-y"))
         run_id = talk.until(lambda event: bool(run_event(event)))["run_id"]
         steps, seen_to = set(), 0
         while True:
@@ -93,7 +93,10 @@ def test_consoles_are_killed_at_every_step_and_the_next_one_takes_over(
     assert (ended.exit_code, ended.result["outcome"]) == (0, "done"), str(ended)
     assert {"user", "layer-engine", "settings", "slot-unit", "swap", "health"} <= steps
     assert serves(ann, host)
-    assert ann.fine("deploy", host.name, "-y", "--json").result["outcome"] == "unchanged"
+    assert (
+        ann.fine("deploy", host.name, "--watch", "0", "-y", "--json").result["outcome"]
+        == "unchanged"
+    )
 
 
 def test_a_console_killed_while_the_run_starts_leaves_none_or_a_whole_one(
@@ -126,7 +129,10 @@ def test_a_killed_runner_is_taken_back(
     before = as_it_is(host, ann)
     wanted = list(RUNNER_DIES.values())[number]
     context = str(256 + 32 * number)
-    with stops(host) as held, ann.begin("deploy", host.name, "-y", "--context", context) as talk:
+    with (
+        stops(host) as held,
+        ann.begin("deploy", host.name, "--watch", "0", "-y", "--context", context) as talk,
+    ):
         killed = False
         for event in talk:
             if not run_event(event):
@@ -148,13 +154,16 @@ def test_a_power_cut_is_settled_before_the_next_deploy(
     host: RigHost, ann: Console, bob: Console
 ) -> None:
     before = as_it_is(host, ann)
-    with stops(host) as held, ann.begin("deploy", host.name, "-y", "--context", "640") as talk:
+    with (
+        stops(host) as held,
+        ann.begin("deploy", host.name, "--watch", "0", "-y", "--context", "640") as talk,
+    ):
         run_id = wait_for(talk, held, at("step-started", "swap"))["run_id"]
         talk.kill()
         host.reboot(power_cut=True)
     runs = {run["run_id"]: run for run in bob.fine("runs", "list", host.name, "--json").events}
     assert runs[run_id]["outcome"] == "interrupted"
-    ended = bob.run("deploy", host.name, "-y", "--context", "672", "--json")
+    ended = bob.run("deploy", host.name, "--watch", "0", "-y", "--context", "672", "--json")
     assert (ended.exit_code, ended.result["outcome"]) == (0, "done"), str(ended)
     runs = {run["run_id"]: run for run in bob.fine("runs", "list", host.name, "--json").events}
     assert runs[run_id]["outcome"] == "undone"
@@ -167,7 +176,10 @@ def test_a_power_cut_under_the_eyes_of_a_console_ends_as_undone(
     host: RigHost, ann: Console
 ) -> None:
     before = as_it_is(host, ann)
-    with stops(host) as held, ann.begin("deploy", host.name, "-y", "--context", "704") as talk:
+    with (
+        stops(host) as held,
+        ann.begin("deploy", host.name, "--watch", "0", "-y", "--context", "704") as talk,
+    ):
         wait_for(talk, held, at("step-started", "swap"))
         # Beyond the block nothing stops, so that the settling goes through.
         host.reboot(power_cut=True)

@@ -69,7 +69,7 @@ def cut_at_every_step(host: RigHost, talk: Talk, held: Stops) -> set[tuple[str, 
 
 
 def test_the_line_is_cut_before_in_and_after_every_step(host: RigHost, ann: Console) -> None:
-    with stops(host) as held, ann.begin("deploy", host.name, "-y") as talk:
+    with stops(host) as held, ann.begin("deploy", host.name, "--watch", "0", "-y") as talk:
         cuts = cut_at_every_step(host, talk, held)
         ended = talk.ended()
     assert ended.exit_code == 0, str(ended)
@@ -82,7 +82,10 @@ def test_the_line_is_cut_before_in_and_after_every_step(host: RigHost, ann: Cons
     assert (ended.result["outcome"], ended.result["run_id"]) == ("done", plan["run_id"])
     [run] = ann.fine("runs", "list", host.name, "--json").events
     assert (run["run_id"], run["outcome"]) == (plan["run_id"], "done")
-    assert ann.fine("deploy", host.name, "-y", "--json").result["outcome"] == "unchanged"
+    assert (
+        ann.fine("deploy", host.name, "--watch", "0", "-y", "--json").result["outcome"]
+        == "unchanged"
+    )
 
 
 def test_the_line_is_cut_while_the_run_starts(host: RigHost, ann: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import urllib.error
@@ -37,6 +38,8 @@ SUDO_PASSWORD = "becomes-root-7731"
 WRONG_PASSWORD = "was-mistyped-9024"
 WRONG_CLIENT_KEY = "ak-00000000-guessed-by-somebody-3377"
 CREDENTIAL = "token-of-the-registry-1188"
+CACHE_PASSWORD = "opens-the-cache-6620"
+TYPED_PASSWORD = "typed-for-the-cache-4471"
 
 PLACES = ("/opt", "/var", "/etc", "/run", "/tmp", "/root", "/home", "/dev/shm", "/usr/local")
 
@@ -66,13 +69,17 @@ class Story:
     def secrets(self) -> list[str]:
         return [
             PASSPHRASE, SUDO_PASSWORD, WRONG_PASSWORD, WRONG_CLIENT_KEY, CREDENTIAL,
-            self.client_key or "no key was made",
+            CACHE_PASSWORD, TYPED_PASSWORD, self.client_key or "no key was made",
         ]  # fmt: skip
 
-    def tell(self, *argv: str, sudo_password: str = "", yes: bool = False) -> tuple[int, str]:
+    def tell(
+        self, *argv: str, credential: str = "", sudo_password: str = "", yes: bool = False
+    ) -> tuple[int, str]:
         """Run a command on a terminal; type what it asks for."""
         command = self.console.argv(*argv)
         with on_terminal(command, self.console.environment()) as terminal:
+            if credential:
+                answer(terminal, "The secret of the credential", credential)
             answer(terminal, f"Passphrase of the key {self.key}", PASSPHRASE)
             if sudo_password:
                 answer(terminal, "for sudo", sudo_password)
@@ -158,7 +165,53 @@ def test_the_story(story: Story, tmp_path: Path) -> None:
     story.screens[-1] = screen.replace(story.client_key, "")
     assert story.ask(story.client_key) == 200
     assert story.ask(WRONG_CLIENT_KEY) == 401
+    brings_a_secret_for_the_service(story, tmp_path)
     fails(story, tmp_path)
+
+
+def brings_a_secret_for_the_service(story: Story, tmp_path: Path) -> None:
+    """Settings that name a secret: refused without it, then from a file, then typed anew."""
+    host, settings, secret = story.host, tmp_path / "service.toml", tmp_path / "cache.txt"
+    settings.write_text('[cache]\nredis_password = "cache"\n')
+    secret.write_text(CACHE_PASSWORD + "\n")
+    deploy = ["deploy", host.name, "--watch", "1", "-y", "--settings", str(settings)]
+    code, screen = story.tell(*deploy, sudo_password=SUDO_PASSWORD)
+    assert (code, "--credential cache=FILE" in screen) == (1, True), screen
+    code, screen = story.tell(
+        *deploy, "--credential", f"cache={secret}", sudo_password=SUDO_PASSWORD
+    )
+    assert code == 0, screen
+    assert secret_of_the_service(story) == sha256(CACHE_PASSWORD.encode()).hexdigest()
+    code, screen = story.tell(
+        *deploy[:-2], "--credential", "cache=-", credential=TYPED_PASSWORD,
+        sudo_password=SUDO_PASSWORD,
+    )  # fmt: skip
+    assert code == 0, screen
+    assert secret_of_the_service(story) == sha256(TYPED_PASSWORD.encode()).hexdigest()
+    mode = host.run("stat", "-c", "%a %U", "/etc/aiconsole/credentials/cache.cred").stdout
+    assert mode == "600 root\n"
+    unit = f"aiconsole-inferd@{serving_slot(story)}"
+    host.run("systemctl", "reload", unit, check=True)
+    said = "settings read again: nothing to apply"
+    host.run("sh", "-c", f"for i in $(seq 100); do journalctl -q --no-pager -u {unit} | "
+             f"grep -q '{said}' && exit; sleep 0.1; done; exit 1", check=True)  # fmt: skip
+    assert story.ask(story.client_key) == 200
+
+
+def serving_slot(story: Story) -> str:
+    state = json.loads(story.host.read("/var/lib/aiconsole/inferd.json"))
+    return str(state["slot"])
+
+
+def laid_out(story: Story) -> str:
+    """Where systemd shows the secret to the service alone."""
+    return f"/run/credentials/aiconsole-inferd@{serving_slot(story)}.service/cache"
+
+
+def secret_of_the_service(story: Story) -> str:
+    """Digest of what the service's user reads there."""
+    argv = ("runuser", "-u", "aiconsole", "--", "sha256sum", laid_out(story))
+    return story.host.run(*argv, check=True).stdout.split()[0]
 
 
 def fails(story: Story, tmp_path: Path) -> None:
@@ -229,7 +282,9 @@ def test_no_file_of_the_host_holds_a_secret(story: Story) -> None:
     patterns = "\n".join(story.secrets)
     argv = ["grep", "-rlaF", "-D", "skip", "-f", "-", "--", *PLACES]
     found = story.host.run(*argv, input=patterns).stdout
-    assert found == ""
+    assert found.split() == [laid_out(story)], "in memory, for the service alone"
+    status = story.host.run("stat", "-f", "-c", "%T", laid_out(story)).stdout.strip()
+    assert status in ("ramfs", "tmpfs")
     known = story.host.run(*argv, input="Bring a credential").stdout
     assert "plan.json" in known, "the search finds what is there"
 

@@ -26,12 +26,14 @@ from aiconsole.onhost.wire import (
     HostLayout,
     Plan,
     RunEvent,
+    SmokePrompt,
     Step,
     StopStep,
     SwapStep,
     SwapTally,
     UnitStep,
     UserStep,
+    WatchStep,
     from_json,
     to_json,
 )
@@ -152,6 +154,7 @@ def deployed(rig: Rig) -> Iterator[Operated]:
         *release_steps("r2", StandIn(token_s=0.002)),
         *release_steps("slow", StandIn(load_s=3.0, token_s=0.002)),
         *release_steps("bad", StandIn(fail="tensor is missing")),
+        *release_steps("sour", StandIn(token_s=0.002, sour_after_s=2.0)),
         swap_step("r1"),
         HealthStep("health", "Health", LAYOUT),
     )
@@ -231,6 +234,29 @@ def test_held_brings_the_old_one_back_when_the_new_one_fails(site: Operated) -> 
         events = site.run(swap_step("bad", mode="held"))
     assert load.report.failed == {}
     assert events[-1].outcome == "undone"
+    assert site.serving()["release_id"] == "r1"
+
+
+def test_a_release_that_turns_bad_after_the_switch_is_taken_back(site: Operated) -> None:
+    fine = SmokePrompt("Are you there?", expect="word")
+    watch = WatchStep("watch", "Watch", LAYOUT, seconds=30.0, max_failed_ratio=0.2)
+    with load_process(site.host.address, 8000, clients=20) as load:
+        events = site.run(swap_step("sour", smoke=(fine,)), watch)
+    assert events[-1].outcome == "undone", told(events)
+    failed = next(event for event in events if event.kind == "step-failed")
+    counts = failed.data["watch"]
+    print(f"{failed.text}; clients: {load.report}")
+    assert failed.step_id == "watch"
+    assert counts["failed"] > 0.2 * counts["served"]
+    assert f"{counts['served']} requests served, {counts['failed']} failed" in failed.text
+    assert any("standin sour loads" in line for line in failed.data["log"])
+    assert set(load.report.failed) == {"status-500"}, "nobody was refused or cut on the way back"
+    assert site.serving()["release_id"] == "r1"
+    assert site.enabled() == [site.serving()["slot"]]
+    wrong = SmokePrompt("Are you there?", expect="no word")
+    events = site.run(swap_step("r2", smoke=(fine, wrong)), watch)
+    assert events[-1].outcome == "undone", told(events)
+    assert "`word word word word `" in next(e.text for e in events if e.kind == "step-failed")
     assert site.serving()["release_id"] == "r1"
 
 

@@ -84,13 +84,13 @@ def host(rig: Rig) -> Iterator[RigHost]:
 def test_the_second_operator_is_told_and_may_watch(
     host: RigHost, ann: Console, bob: Console
 ) -> None:
-    with stops(host) as held, ann.begin("deploy", host.name, "-y") as first:
+    with stops(host) as held, ann.begin("deploy", host.name, "--watch", "0", "-y") as first:
         started = first.until(lambda event: bool(run_event(event)))
         run_id, line = started["run_id"], run_event(started)
         since = time.strftime("%H:%M:%S", time.localtime(line["at_unix_s"]))
         held.wait()
 
-        told = bob.run("deploy", host.name, "-y", "--json")
+        told = bob.run("deploy", host.name, "--watch", "0", "-y", "--json")
         assert (told.exit_code, told.result["outcome"]) == (1, "refused"), str(told)
         busy = next(event for event in told.events if event["event"] == "Busy")
         assert busy["run"]["run_id"] == run_id
@@ -122,7 +122,10 @@ def let_it_go(held: Stops, talk: Talk) -> None:
 
 
 def test_a_run_is_cancelled_from_another_console(host: RigHost, ann: Console, bob: Console) -> None:
-    with stops(host) as held, ann.begin("deploy", host.name, "-y", "--context", "640") as first:
+    with (
+        stops(host) as held,
+        ann.begin("deploy", host.name, "--watch", "0", "-y", "--context", "640") as first,
+    ):
         started = first.until(lambda event: bool(run_event(event)))
         held.wait()
         cancelled = bob.fine("runs", "cancel", host.name, started["run_id"], "-y", "--json")
@@ -131,7 +134,10 @@ def test_a_run_is_cancelled_from_another_console(host: RigHost, ann: Console, bo
         ended = first.ended()
     assert (ended.exit_code, ended.result["outcome"]) == (1, "cancelled"), str(ended)
     assert len(bob.fine("releases", host.name, "--json").events) == 1
-    assert bob.fine("deploy", host.name, "-y", "--json").result["outcome"] == "unchanged"
+    assert (
+        bob.fine("deploy", host.name, "--watch", "0", "-y", "--json").result["outcome"]
+        == "unchanged"
+    )
 
 
 def test_sudo_asks_once_on_the_terminal(rig: Rig, tmp_path: Path) -> None:
@@ -140,10 +146,10 @@ def test_sudo_asks_once_on_the_terminal(rig: Rig, tmp_path: Path) -> None:
     console = Console(tmp_path / "eve", "eve")
     console.add(host, user="eve")
     try:
-        refused = console.run("deploy", host.name, "-y", "--json")
+        refused = console.run("deploy", host.name, "--watch", "0", "-y", "--json")
         assert (refused.exit_code, refused.result["error"]["error"]) == (2, "SudoError")
         assert not host.exists("/opt/aiconsole")
-        with terminal(console, "deploy", host.name, "-y") as shown:
+        with terminal(console, "deploy", host.name, "--watch", "0", "-y") as shown:
             shown.until("password:")
             shown.type(PASSWORD)
             assert shown.ended() == 0, shown.screen

@@ -11,6 +11,8 @@ from aiconsole.errors import UnreachableError
 from aiconsole.fleet.host import Host
 from aiconsole.question import Ask
 from aiconsole.secret import Secret
+from aiconsole.tui.present.operation import operation_lines
+from aiconsole.tui.present.progress import HostProgress
 from tests.tui import story
 from tests.tui.doubles import Script, down, fleet, up
 from tests.tui.screenful import SMALL, WIDE, row, running, text, until
@@ -73,6 +75,28 @@ async def test_plan_question_progress_result(size: tuple[int, int]) -> None:
         assert "12.3 s" in row(app, "✓ done")
         assert "1,234 requests served, 0 failed, longest wait 12.3 ms" in shown
         assert stage.script.calls[0][:2] == ("deploy", ("web1",))
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("swap", "loading the model 43%"),
+        ("watch", "4 of 10 s: 1204 requests served, 0 failed"),
+    ],
+)
+def test_how_far_a_step_is_stands_beside_it(step: str, said: str) -> None:
+    progress = HostProgress("web1")
+    for event in (
+        *story.run("web1"),
+        story.advanced("web1", 8, "step-started", step, "Its title"),
+        story.advanced("web1", 9, "step-progress", step, said),
+    ):
+        progress = progress.after(event, 1.0)
+    shown = [
+        "".join(piece.text for piece in pieces)
+        for pieces in operation_lines(progress, 2.0, 80, False)
+    ]
+    assert any(said in row for row in shown), shown
 
 
 async def test_a_no_changes_nothing_and_says_so() -> None:

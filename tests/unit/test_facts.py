@@ -113,6 +113,8 @@ def section(name: str, content: str) -> str:
         ("cgroup", "max\n4294967296\n2147483648", lambda f: f.memory_limit_bytes, 1 << 31),
         ("cgroup", "9223372036854771712", lambda f: f.memory_limit_bytes, None),
         ("systemd", "", lambda f: f.has_systemd, False),
+        ("systemd", "systemd 249 (249.11)", lambda f: f.has_systemd_creds, False),
+        ("systemd", "systemd 252 (252.1)\nsystemd-creds", lambda f: f.has_systemd_creds, True),
         ("python", "/opt/py/python3.10 3.10.14", lambda f: f.python_version, (3, 10, 14)),
         ("python", "3.10.14", lambda f: f.python_version, None),
         ("glibc", "", lambda f: f.glibc, ""),

@@ -8,6 +8,7 @@ are instances of a template that take the same socket.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable, Sequence
 
 from aiconsole.errors import SettingsError
 from aiconsole.onhost.wire import HostLayout
@@ -15,6 +16,9 @@ from aiconsole.onhost.wire import HostLayout
 SOCKET_UNIT = "aiconsole-inferd.socket"
 ANCHOR_UNIT = "aiconsole-inferd.service"
 SLOT_UNIT = "aiconsole-inferd@.service"
+
+_LOGS = "aiconsole"
+"""Directory in /var/log that a unit may write to."""
 
 _STOP_MARGIN_S = 15.0
 """Between the end of a drain and systemd's SIGKILL, for engines to end."""
@@ -67,7 +71,43 @@ ExecStart=/bin/true
 """
 
 
-def slot_unit(layout: HostLayout, user: str, gpu: bool, drain_timeout_s: float = 60.0) -> str:
+def credential_path(layout: HostLayout, name: str, *, encrypted: bool) -> str:
+    """Where a secret lies; encrypted ones have names of their own, since units differ by that."""
+    return layout.credential(name) + (".cred" if encrypted else "")
+
+
+def service_lines(
+    layout: HostLayout, credentials: Iterable[str], audit_paths: Iterable[str], *, encrypted: bool
+) -> list[str]:
+    """Lines of the slots' unit that follow from settings.
+
+    Args:
+        layout: The tree of the installation.
+        credentials: Names of secrets, those of the release before included: it may come back.
+        audit_paths: Files that the daemon writes its audit to; empty ones are none.
+        encrypted: Whether secrets rest encrypted by systemd-creds.
+    """
+    verb = "LoadCredentialEncrypted" if encrypted else "LoadCredential"
+    lines = [
+        f"{verb}={name}:{credential_path(layout, name, encrypted=encrypted)}"
+        for name in sorted(set(credentials))
+    ]
+    directories = sorted({path.rpartition("/")[0] for path in audit_paths if path})
+    for directory in directories:
+        if directory == f"/var/log/{_LOGS}":
+            lines += [f"LogsDirectory={_LOGS}", "LogsDirectoryMode=0750"]
+        else:
+            lines.append(f"ReadWritePaths=-{directory}")
+    return lines
+
+
+def slot_unit(
+    layout: HostLayout,
+    user: str,
+    gpu: bool,
+    drain_timeout_s: float = 60.0,
+    lines: Sequence[str] = (),
+) -> str:
     """Text of the template of both slots, hardened.
 
     Args:
@@ -75,7 +115,9 @@ def slot_unit(layout: HostLayout, user: str, gpu: bool, drain_timeout_s: float =
         user: The system user that inferd runs as.
         gpu: Leave open what CUDA needs: its devices, and memory that it writes code into.
         drain_timeout_s: The longest that requests in flight may take after a stop.
+        lines: Further lines of its service, from `service_lines`.
     """
+    more = "".join(f"{line}\n" for line in lines)
     runtime_directory = f"{layout.run.removeprefix('/run/')}/slot-%i"
     launch = f"{layout.opt}/slots/%i/launch.py"
     return f"""\
@@ -91,6 +133,8 @@ Sockets={SOCKET_UNIT}
 # Without it systemd makes the shared socket block, and the other slot freezes in accept().
 NonBlocking=yes
 ExecStart=/usr/bin/python3 -I {launch} --slot %i --run-dir {layout.run}/slot-%i
+# Settings that a running daemon can change are read again; the others need a restart.
+ExecReload=/bin/kill -HUP $MAINPID
 User={user}
 RuntimeDirectory={runtime_directory}
 RuntimeDirectoryMode=0700
@@ -107,7 +151,7 @@ OOMPolicy=stop
 # One audit line for each request: a limit would drop errors among them.
 LogRateLimitIntervalSec=0
 UMask=0077
-
+{more}
 {_HARDENING}{_GPU if gpu else _NO_GPU}
 [Install]
 WantedBy=multi-user.target

@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         place = Place(
             options.slot, options.release_id, options.run_dir, _socket(options.listen),
             Credentials.of_unit(options.credentials),
+            options.settings,
         )  # fmt: skip
         place.run_dir.mkdir(parents=True, exist_ok=True)
     except StartError as error:

@@ -11,9 +11,9 @@ _METHODS = b"GET, HEAD, POST, OPTIONS"
 _EXPOSED = (
     b"x-request-id, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
     b"x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, "
-    b"x-ratelimit-reset-tokens"
+    b"x-ratelimit-reset-tokens, x-inferd-cache"
 )
-_USUAL_HEADERS = b"authorization, content-type, x-request-id"
+_USUAL_HEADERS = b"authorization, content-type, x-request-id, x-inferd-cache"
 _HEADER_LIST = re.compile(rb"[A-Za-z0-9-]{1,64}( ?, ?[A-Za-z0-9-]{1,64}){0,63}")
 
 _Headers = list[tuple[bytes, bytes]]
@@ -26,6 +26,11 @@ class Cors:
         self._any = "*" in settings.origins
         self._origins = frozenset(origin.encode() for origin in settings.origins)
         self._max_age = str(int(settings.max_age_s)).encode()
+
+    @classmethod
+    def of(cls, settings: CorsSettings) -> Cors | None:
+        """None where no page may ask: then a request is not looked at for it."""
+        return cls(settings) if settings.origins else None
 
     def allows(self, origin: bytes) -> bool:
         """Whether a page of that origin may ask."""

@@ -51,7 +51,7 @@ class Credentials:
         path = self._directory / name
         try:
             with path.open("rb") as file:
-                open_to_others = os.fstat(file.fileno()).st_mode & 0o077
+                open_to_others = _is_open(os.fstat(file.fileno()))
                 data = file.read(_MAX_BYTES + 1)
             text = data.decode("utf-8").rstrip("\r\n")
         except OSError as error:
@@ -63,6 +63,16 @@ class Credentials:
         if not text or len(data) > _MAX_BYTES:
             raise _missing(name, f"{path} is empty or longer than {_MAX_BYTES} bytes")
         return Secret(text)
+
+
+def _is_open(status: os.stat_result) -> bool:
+    """Whether others may read it.
+
+    Systemd lets its reader in by an ACL, which shows as the group's right on a file of root; on a
+    file of our own the group is other people.
+    """
+    ours = status.st_uid == os.geteuid()
+    return bool(status.st_mode & (0o077 if ours else 0o007))
 
 
 def _missing(name: str, detail: str) -> StartError:

@@ -18,6 +18,7 @@ from aiconsole.onhost.inferd.engine.make import make_engine
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.listener import Listener
 from aiconsole.onhost.inferd.notify import Notifier
+from aiconsole.onhost.inferd.reload import Parts, Reload
 from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.sockets import admin_socket, is_open_to_all
 from aiconsole.onhost.inferd.start_error import StartError
@@ -47,6 +48,8 @@ class Place:
     """Bound, and perhaps shared with the other slot."""
     credentials: Credentials = field(default_factory=Credentials.of_unit)
     """Where secrets lie."""
+    settings_file: Path | None = None
+    """What SIGHUP reads again; None has it do nothing."""
 
 
 class Daemon:
@@ -99,12 +102,18 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload)
 
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():
             log.warning("told again to stop: ending now")
             self._hurry.set()
         self._stop.set()
+
+    def _asked_to_reload(self) -> None:
+        if self._place.settings_file is not None and not self._stop.is_set():
+            parts = Parts(self._gateway, self._public, self._certificate)
+            Reload(self._place.settings_file, parts).now()
 
     async def _come_up(self) -> bool:
         """Load and accept; False if the end came first."""
@@ -141,7 +150,7 @@ class Daemon:
         in_flight = self._tally.in_flight
         self._set_state("draining")
         self._notifier.stopping(f"draining, {in_flight} requests in flight")
-        limits = self._settings.limits
+        limits = self._gateway.settings.limits
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limits.drain_timeout_s
         await self._public.stop_accepting()

@@ -33,11 +33,7 @@ class Gate:
         self._app = app
         self._gateway = gateway
         self._trusted = trusted
-        cors = gateway.settings.cors
-        self._cors = Cors(cors) if cors.origins else None
-        self._handshake = Handshake(
-            sockets, gateway, self._cors, self._let_in, self._check, trusted=trusted
-        )
+        self._handshake = Handshake(sockets, gateway, self._let_in, self._check, trusted=trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer it here."""
@@ -58,7 +54,8 @@ class Gate:
         # Starlette's router raises its 404 and 405 only within an application.
         scope["app"] = self._app
         try:
-            if self._cors is not None and await self._preflight(self._cors, scope, marked):
+            cors = self._gateway.cors
+            if cors is not None and await self._preflight(cors, scope, marked):
                 return
             await self._check(scope, exchange)
             await self._app(scope, receive, marked)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
 from aiconsole import __version__
@@ -13,6 +13,7 @@ from aiconsole.onhost.inferd import cpu
 from aiconsole.onhost.inferd.access.door import Door
 from aiconsole.onhost.inferd.audit.log import Audit
 from aiconsole.onhost.inferd.cache.cache import Cache
+from aiconsole.onhost.inferd.cors import Cors
 from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.protocol import Engine, EngineState
 from aiconsole.onhost.inferd.exchange import Exchange
@@ -20,12 +21,11 @@ from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
 from aiconsole.onhost.inferd.limits.admission import Admission
 from aiconsole.onhost.inferd.limits.meter import Meter
 from aiconsole.onhost.inferd.metrics import Metrics
-from aiconsole.onhost.inferd.series.certificate import Expiry
 from aiconsole.onhost.inferd.series.engine_page import EnginePage
 from aiconsole.onhost.inferd.series.measure import Measure
 from aiconsole.onhost.inferd.series.vllm import VllmNames
 from aiconsole.onhost.inferd.served import Served
-from aiconsole.onhost.inferd.settings import Settings
+from aiconsole.onhost.inferd.settings import AuthSettings, MetricsSettings, Settings
 from aiconsole.onhost.inferd.tally import Tally
 
 _PROBES = frozenset({"health", "ready", "metrics", "admin", "preflight", "upgrade"})
@@ -57,7 +57,10 @@ class Gateway:
         self.engine = engine
         self.tally = tally
         self.models = Served(settings.model.name, settings.model.aliases)
+        self._credentials = credentials
+        self._open_to_all = open_to_all
         self.door = Door(settings.auth, credentials, open_to_all=open_to_all)
+        self.cors = Cors.of(settings.cors)
         self.metrics = Metrics()
         self.measure = Measure(self.metrics)
         self.engine_page = EnginePage(engine)
@@ -71,6 +74,23 @@ class Gateway:
         self.sockets_open = 0
         self.version = __version__
         self._publish()
+        self.show_names(settings.metrics)
+
+    def change_door(self, settings: AuthSettings) -> None:
+        """Other rules from now on; who is inside already stays until the request is over.
+
+        Raises:
+            StartError: The keys for tokens cannot be used; the rules stay as they were.
+        """
+        before = self.door
+        self.door = Door(settings, self._credentials, open_to_all=self._open_to_all)
+        self.door.open()
+        self._closing = asyncio.get_running_loop().create_task(before.close())
+
+    def show_names(self, settings: MetricsSettings) -> None:
+        """Show the main series under the names of others too, or no longer."""
+        wanted = "vllm" in settings.compat
+        self.metrics.vllm = VllmNames(self.settings.model.name) if wanted else None
 
     def resize(self) -> None:
         """Follow the engine's slots, once they are known.
@@ -152,12 +172,6 @@ class Gateway:
             gauge("inferd_cache_up", "1 while kept answers can be had.", lambda: self.cache.up)
             gauge("inferd_cache_bytes", "Memory of kept answers in this process.",
                   lambda: self.cache.status().get("bytes", 0))  # fmt: skip
-        if self.settings.tls is not None:
-            ends = Expiry(Path(self.settings.tls.certificate_file)).unix_s
-            gauge("inferd_tls_certificate_expiry_timestamp_seconds",
-                  "When the certificate ends.", ends)  # fmt: skip
-        if "vllm" in self.settings.metrics.compat:
-            self.metrics.vllm = VllmNames(model.name)
         for state in get_args(EngineState):
             here = partial(self._engine_is, state)
             self.metrics.engine_state.labels(state).set_function(here)

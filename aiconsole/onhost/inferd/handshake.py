@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from aiconsole.onhost.inferd.access.door import rejection_of
-from aiconsole.onhost.inferd.cors import Cors
 from aiconsole.onhost.inferd.errors import ApiError, unavailable
 from aiconsole.onhost.inferd.exchange import Exchange, Scope, header
 from aiconsole.onhost.inferd.gateway import Gateway
@@ -30,7 +29,6 @@ class Handshake:
         self,
         app: SocketApp,
         gateway: Gateway,
-        cors: Cors | None,
         let_in: Check,
         check: Check,
         *,
@@ -41,14 +39,12 @@ class Handshake:
         Args:
             app: Serves a connection that is let in.
             gateway: What all requests share.
-            cors: Whose pages may come; None is nobody's.
             let_in: The rules for a connection.
             check: The rules for each request on it.
             trusted: Whether this is the admin socket.
         """
         self._app = app
         self._gateway = gateway
-        self._cors = cors
         self._let_in = let_in
         self._check = check
         self._trusted = trusted
@@ -84,7 +80,8 @@ class Handshake:
             raise ApiError(404, f"There is no WebSocket {path} here.", code="not_found")
         # A browser sends a page's WebSocket anywhere, whatever CORS says; only we can refuse it.
         origin = header(scope, b"origin")
-        if origin and not (self._cors and self._cors.allows(origin)):
+        cors = self._gateway.cors
+        if origin and not (cors and cors.allows(origin)):
             raise ApiError(
                 403, "Pages of this origin may not open a WebSocket here.",
                 kind="permission_error", code="origin_not_allowed",

@@ -312,6 +312,10 @@ class Listener:
         self._server: asyncio.AbstractServer | None = None
         self._clock: asyncio.Task[None] | None = None
 
+    def configure(self, *, read_s: float, write_s: float) -> None:
+        """Set the times that clients get, from their next request on."""
+        self._state.read_s, self._state.write_s = read_s, write_s
+
     async def open(self) -> None:
         """Accept from now on."""
         self._config.load()

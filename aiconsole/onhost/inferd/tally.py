@@ -36,6 +36,8 @@ class Tally:
     engine_restarts: int = 0
     engine_fault: str = ""
     """Why the engine was started again the last time."""
+    reload: dict[str, Any] = field(default_factory=dict)
+    """What became of the last SIGHUP: `at_unix_s`, `applied`, `needs_swap`, `fault`."""
 
     def as_json(self) -> dict[str, Any]:
         """The document."""
@@ -53,6 +55,7 @@ class Tally:
             "model_verified": self.model_verified,
             "engine_restarts": self.engine_restarts,
             "engine_fault": self.engine_fault,
+            "reload": self.reload,
         }
 
     def write(self, path: Path) -> None:

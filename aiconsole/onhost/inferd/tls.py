@@ -47,10 +47,7 @@ class Certificate:
         try:
             self._newest = self._load()
         except _PairError as error:
-            raise StartError(
-                "The certificate cannot be used", str(error),
-                "Correct [tls] certificate_file and key_file.", permanent=True,
-            ) from error  # fmt: skip
+            raise _unusable(error) from error
         self.context = self._newest
         """What a listening socket is opened with."""
         self.context.sni_callback = self._choose
@@ -60,6 +57,20 @@ class Certificate:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             self.refresh()
+
+    def configure(self, settings: TlsSettings) -> None:
+        """Other files, or another minimum, for the handshakes from now on.
+
+        Raises:
+            StartError: They cannot be used; what was in force stays.
+        """
+        known, self._settings = self._settings, settings
+        try:
+            self._newest = self._load()
+        except _PairError as error:
+            self._settings = known
+            raise _unusable(error) from error
+        self._mark, self._fault = self._stat(), ""
 
     def refresh(self) -> None:
         """Read the files again if they have changed; a bad pair leaves the old one in force."""
@@ -120,10 +131,17 @@ def certificate(settings: TlsSettings | None, metrics: Metrics) -> Certificate |
         return None
     found = Certificate(settings)
     metrics.gauge(
-        "inferd_certificate_expires_unix_seconds", "When the certificate in force ends.",
+        "inferd_tls_certificate_expiry_timestamp_seconds", "When the certificate in force ends.",
         lambda: found.expires_unix_s,
     )  # fmt: skip
     return found
+
+
+def _unusable(error: _PairError) -> StartError:
+    return StartError(
+        "The certificate cannot be used", str(error),
+        "Correct [tls] certificate_file and key_file.", permanent=True,
+    )  # fmt: skip
 
 
 def _mark(path: str) -> object:

@@ -75,6 +75,7 @@ class Slot:
         self.run_dir = layout.slot_run(name)
         self.log = Log(f"{self.run_dir}/log")
         self._link = layout.slot(name)
+        self._credentials = layout.credentials
         self._pid_file = f"{self.run_dir}/pid"
         self._reaper = reaper
         self._listener = listener
@@ -182,6 +183,9 @@ class Slot:
     def _spawn(self, launcher: str, listen_fd: int) -> int:
         argv = [sys.executable, "-I", launcher, "--slot", self.name, "--run-dir", self.run_dir]
         env = {**minimal_environment(), "NOTIFY_SOCKET": self.notify.getsockname()}
+        if Path(self._credentials).is_dir():
+            # As systemd tells a unit: a release of before that knows of no credentials starts too.
+            env["CREDENTIALS_DIRECTORY"] = self._credentials
         output = self.log.open()
         try:
             return spawn(Child(argv, env, output, listen_fd))

@@ -16,10 +16,10 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from aiconsole.onhost.runner.cancel import NEVER, Cancel
+from aiconsole.onhost.runner.manifest import of_slot
 from aiconsole.onhost.runner.steps.kind import StepError
 from aiconsole.onhost.wire import HostLayout
 
@@ -40,15 +40,15 @@ class Admin:
     def __init__(self, layout: HostLayout, slot: str) -> None:
         self._slot = slot
         self._run = layout.slot_run(slot)
-        self._manifest = Path(layout.slot(slot)) / "release.json"
+        self._layout = layout
 
-    def status(self) -> dict[str, Any]:
-        """Return its status document.
+    def status(self, timeout_s: float = 0.0) -> dict[str, Any]:
+        """Return its status document; the usual limit where no other is given.
 
         Raises:
             NoAnswer: It does not run, or not well.
         """
-        status, body = self._ask("GET", "/admin/status", None, timeout_s=_LOOK_S)
+        status, body = self._ask("GET", "/admin/status", None, timeout_s or _LOOK_S)
         document = _decoded(body)
         if status != 200 or not document:
             raise NoAnswer(f"the daemon in slot {self._slot} answered {status} for its status")
@@ -71,19 +71,49 @@ class Admin:
         began = time.monotonic()
         try:
             self._await_ready(min(timeout_s, _READY_WAIT_S), cancel)
-            asked = {"prompt": _PROMPT, "max_tokens": max_tokens, "temperature": 0.0}
-            if model := self._model():
-                asked["model"] = model
-            status, body = self._ask("POST", "/v1/completions", asked, timeout_s)
+        except NoAnswer as error:
+            raise StepError(f"slot {self._slot} cannot be used: {error}") from error
+        chat = of_slot(self._layout, self._slot).chat_only
+        if not self.complete(_PROMPT, max_tokens, timeout_s, chat=chat).strip():
+            raise StepError(f"slot {self._slot} answered with an empty completion")
+        return time.monotonic() - began
+
+    def complete(self, prompt: str, max_tokens: int, timeout_s: float, *, chat: bool) -> str:
+        """Return the text that it makes of a prompt.
+
+        Raises:
+            StepError: It does not answer, or with an error.
+        """
+        asked: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0}
+        if model := of_slot(self._layout, self._slot).model:
+            asked["model"] = model
+        if chat:
+            asked["messages"] = [{"role": "user", "content": prompt}]
+        else:
+            asked["prompt"] = prompt
+        path = "/v1/chat/completions" if chat else "/v1/completions"
+        try:
+            status, body = self._ask("POST", path, asked, timeout_s)
         except NoAnswer as error:
             raise StepError(f"slot {self._slot} cannot be used: {error}") from error
         if status != 200:
             raise StepError(
                 f"slot {self._slot} answered a completion with {status}: {_excerpt(body)}"
             )
-        if not _text(body).strip():
-            raise StepError(f"slot {self._slot} answered with an empty completion")
-        return time.monotonic() - began
+        return _text(body)
+
+    def unready(self) -> str:
+        """Why /ready turns requests away, in the daemon's words; empty where it does not.
+
+        Raises:
+            NoAnswer: It does not run, or not well.
+        """
+        status, body = self._ask("GET", "/ready", None, timeout_s=_LOOK_S)
+        if status == 200:
+            return ""
+        document = _decoded(body)
+        told = [_excerpt(str(document.get(key, "")).encode()) for key in ("reason", "detail")]
+        return ": ".join(part for part in told if part) or f"/ready says {status}"
 
     def _await_ready(self, seconds: float, cancel: Cancel) -> None:
         deadline = time.monotonic() + seconds
@@ -95,12 +125,6 @@ class Admin:
             if time.monotonic() > deadline:
                 raise NoAnswer(f"/ready says {status}: {_excerpt(body)}")
             cancel.wait(0.1)
-
-    def _model(self) -> str:
-        try:
-            return str(json.loads(self._manifest.read_bytes())["model"]["name"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return ""
 
     def _ask(
         self, method: str, path: str, body: dict[str, Any] | None, timeout_s: float
@@ -186,7 +210,8 @@ def _decoded(body: bytes) -> dict[str, Any]:
 
 def _text(body: bytes) -> str:
     try:
-        return str(_decoded(body)["choices"][0]["text"])
+        choice = _decoded(body)["choices"][0]
+        return str(choice["message"]["content"] if "message" in choice else choice["text"])
     except (KeyError, IndexError, TypeError):
         return ""
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from aiconsole.onhost.runner.admin import Admin
 from aiconsole.onhost.runner.drain import end_slot
+from aiconsole.onhost.runner.manifest import of_slot
 from aiconsole.onhost.runner.occupancy import Occupancy, write_state
 from aiconsole.onhost.runner.runtimes import Runtime
+from aiconsole.onhost.runner.smoke import ask_smoke_prompts
 from aiconsole.onhost.runner.steps import before
 from aiconsole.onhost.runner.steps.kind import Context, StepError
 from aiconsole.onhost.runner.tally import Count
@@ -66,7 +68,8 @@ class Changeover:
         """Probe while somebody serves; before a first start there is nothing to lose."""
         address = self._found.state.address or self._step.address
         timeout_s = self._step.ready_timeout_s + self._step.drain_timeout_s
-        with Watch(address if self._found.serving else "", timeout_s) as watch:
+        old_tls = of_slot(self._layout, self._found.serving).tls
+        with Watch(address if self._found.serving else "", timeout_s, tls=old_tls) as watch:
             yield watch
 
     def _begin_new(self) -> None:
@@ -94,6 +97,7 @@ class Changeover:
             took_s = Admin(self._layout, slot).prove(
                 self._step.max_tokens, self._step.ready_timeout_s, self._context.cancel
             )
+            ask_smoke_prompts(self._layout, slot, self._step.smoke, self._context)
         except StepError as error:
             error.data["log"] = self._runtime.logs(slot, 20, began)
             raise

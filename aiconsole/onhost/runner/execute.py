@@ -21,7 +21,7 @@ from aiconsole.onhost.runner.registry import kind_of
 from aiconsole.onhost.runner.secrets import drop_secrets
 from aiconsole.onhost.runner.steps.kind import Context, Say, StepError
 from aiconsole.onhost.runner.takeback import take_back
-from aiconsole.onhost.wire import EventKind, HealthStep, PruneStep, RunEvent, RunOutcome, Step
+from aiconsole.onhost.wire import LOOKS_ONLY, EventKind, PruneStep, RunEvent, RunOutcome, Step
 
 _LOCK_WAIT_S = 10.0
 """Somebody may look at the lock, or settle the run before, for a moment."""
@@ -130,7 +130,7 @@ class StepFailed(Exception):  # noqa: N818 - it is in the journal already
 
 def changed(steps: Sequence[Step], events: Sequence[RunEvent]) -> bool:
     """True where a step that can change something was done."""
-    looks_only = {step.id for step in steps if isinstance(step, HealthStep)}
+    looks_only = {step.id for step in steps if isinstance(step, LOOKS_ONLY)}
     return any(e.kind == "step-done" and e.step_id not in looks_only for e in events)
 
 

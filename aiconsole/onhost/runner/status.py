@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -9,21 +10,43 @@ from pathlib import Path
 from typing import Any
 
 from aiconsole.onhost.runner import runtimes
+from aiconsole.onhost.runner.admin import Admin, NoAnswer
 from aiconsole.onhost.runner.record import all_records
-from aiconsole.onhost.wire import HostLayout, HostStatus, ServiceState, WireError, from_json
+from aiconsole.onhost.wire import (
+    HostLayout,
+    HostStatus,
+    ServiceState,
+    SlotStatus,
+    WireError,
+    from_json,
+)
 
 _RUNS = 20
+_DAEMON_S = 2.0
+"""A daemon that hangs must not hide the rest of the host's status."""
 
 
 def status(layout: HostLayout) -> HostStatus:
     """Everything that `aiconsole status` shows of a host."""
+    slots = runtimes.of(layout).slots()
     return HostStatus(
         layout,
         service_state(layout),
-        runtimes.of(layout).slots(),
+        slots,
         tuple(releases(layout)),
         tuple(record.summary() for record in itertools.islice(all_records(layout), _RUNS)),
+        _daemons(layout, slots),
     )
+
+
+def _daemons(layout: HostLayout, slots: tuple[SlotStatus, ...]) -> dict[str, Any]:
+    """What each daemon that runs says of itself; one that says nothing is left out."""
+    told = {}
+    for slot in slots:
+        if slot.pid:
+            with contextlib.suppress(NoAnswer):
+                told[slot.slot] = Admin(layout, slot.slot).status(timeout_s=_DAEMON_S)
+    return told
 
 
 def service_state(layout: HostLayout) -> ServiceState:

@@ -14,8 +14,10 @@ from aiconsole.onhost.wire import (
     Plan,
     PruneStep,
     Step,
+    SwapStep,
     UnitStep,
     UserStep,
+    WatchStep,
     from_json,
 )
 
@@ -137,6 +139,11 @@ def _check_step(step: Step, layout: HostLayout) -> None:
         raise Fault("bad-plan", f"{where}: {step.name!r} is not the name of a unit")
     if isinstance(step, CredentialStep):
         check_name(step.name, where)
+    if isinstance(step, SwapStep):
+        for name in step.force_after:
+            check_name(name, f"{where}: force_after")
+    if isinstance(step, WatchStep):
+        check_name(step.swap, f"{where}: swap")
     if isinstance(step, UserStep):
         for name in (step.name, *step.groups):
             if not _USER.fullmatch(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -11,6 +12,17 @@ from dataclasses import dataclass
 from aiconsole.onhost.keeper.address import reachable, resolve, split
 
 _EACH_S = 0.05
+
+
+def _unverified() -> ssl.SSLContext:
+    """The probe asks whether anybody answers, never who: the address is this host's own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+_UNVERIFIED = _unverified()
 
 
 @dataclass(slots=True)
@@ -26,20 +38,21 @@ class Noticed:
 class Watch:
     """Probes `GET /health` on a fresh connection each, while the context lasts."""
 
-    def __init__(self, address: str, timeout_s: float) -> None:
+    def __init__(self, address: str, timeout_s: float, *, tls: bool = False) -> None:
         """Get ready to probe.
 
         Args:
             address: `host:port` that clients use; empty probes nothing.
             timeout_s: After this a probe without an answer counts as failed.
+            tls: What is spoken there now. A release that comes may speak the other way, so an
+                answer in either is one.
         """
         self.noticed = Noticed()
         self._target = split(reachable(address)) if address else None
         self._timeout_s = timeout_s
+        self._tls = tls
         self._end = threading.Event()
         self._open: socket.socket | None = None
-        self._tls: ssl.SSLContext | None = None
-        """What the service was last heard to speak; it may change with a release."""
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Watch:
@@ -76,39 +89,45 @@ class Watch:
             noticed.failed += 1
 
     def _ask(self) -> bool:
-        """Ask in the way that worked last, then in the other: plainly, or by TLS."""
-        other = None if self._tls else _any_certificate()
-        answered: bool | None
         try:
-            answered = self._ask_by(self._tls)
-        except ssl.SSLError:
-            answered = None
-        if answered is None and self._ask_by(other):
-            self._tls, answered = other, True
-        return bool(answered)
+            return self._ask_in(tls=self._tls)
+        except TimeoutError:
+            raise
+        except (OSError, ValueError):
+            if self._end.is_set() or not self._ask_in(tls=not self._tls):
+                raise
+            self._tls = not self._tls
+            return True
 
-    def _ask_by(self, tls: ssl.SSLContext | None) -> bool | None:
-        """Whether it answers well; None where it closes without a word."""
+    def _ask_in(self, *, tls: bool) -> bool:
+        """Ask once.
+
+        Raises:
+            OSError: Nobody answered.
+            ValueError: What came back is not HTTP, as from a socket that speaks TLS.
+        """
         assert self._target
         host, port = self._target
         family, place = resolve(f"[{host}]:{port}")
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
+        with contextlib.ExitStack() as opened:
+            sock = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
             self._open = sock  # Before it connects: a full queue holds it there.
             sock.settimeout(self._timeout_s)
             sock.connect(place)
-            with sock if tls is None else tls.wrap_socket(sock) as spoken:
-                self._open = spoken
-                request = (
-                    f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
-                )
-                spoken.sendall(request.encode())
-                head = b""
-                while len(head) < 12:
-                    chunk = spoken.recv(4096)
-                    if not chunk:
-                        return False if head else None
-                    head += chunk
-        return head[9:12] < b"500"
+            if tls:
+                sock = opened.enter_context(_UNVERIFIED.wrap_socket(sock))
+                self._open = sock
+            request = f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+            sock.sendall(request.encode())
+            head = b""
+            while len(head) < 12:
+                chunk = sock.recv(4096)
+                if not chunk:
+                    break
+                head += chunk
+        if not head.startswith(b"HTTP/"):
+            raise ValueError("no HTTP")
+        return len(head) >= 12 and head[9:12] < b"500"
 
     def _abort(self) -> None:
         if self._open is not None:
@@ -116,11 +135,3 @@ class Watch:
                 self._open.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return  # It has ended by itself.
-
-
-def _any_certificate() -> ssl.SSLContext:
-    """The service is on this machine, and is asked only whether it answers."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

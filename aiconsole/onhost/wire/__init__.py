@@ -31,7 +31,9 @@ from aiconsole.onhost.wire.frame import (
     read_frame,
 )
 from aiconsole.onhost.wire.layout import HostLayout, RuntimeName, SlotName
+from aiconsole.onhost.wire.line import line_of
 from aiconsole.onhost.wire.plan import (
+    LOOKS_ONLY,
     STEP_KINDS,
     WIRE_VERSION,
     CommandStep,
@@ -42,6 +44,8 @@ from aiconsole.onhost.wire.plan import (
     PlaceStep,
     Plan,
     PruneStep,
+    RequireStep,
+    SmokePrompt,
     Step,
     StopStep,
     SwapMode,
@@ -50,6 +54,7 @@ from aiconsole.onhost.wire.plan import (
     UnitStep,
     UnpackStep,
     UserStep,
+    WatchStep,
 )
 from aiconsole.onhost.wire.service import HostStatus, ServiceState, SlotStatus
 from aiconsole.onhost.wire.sizing import (
@@ -63,6 +68,7 @@ __all__ = [
     "DEFAULT_SLOTS",
     "FRAME_VERSION",
     "HARD_THROTTLES",
+    "LOOKS_ONLY",
     "MAX_FRAME_BYTES",
     "STEP_KINDS",
     "WIRE_VERSION",
@@ -86,6 +92,7 @@ __all__ = [
     "Plan",
     "Pressure",
     "PruneStep",
+    "RequireStep",
     "RunEvent",
     "RunOutcome",
     "RunSummary",
@@ -93,6 +100,7 @@ __all__ = [
     "ServiceState",
     "SlotName",
     "SlotStatus",
+    "SmokePrompt",
     "Step",
     "StepCheck",
     "StopStep",
@@ -104,9 +112,11 @@ __all__ = [
     "UnpackStep",
     "Upload",
     "UserStep",
+    "WatchStep",
     "WireError",
     "frame_line",
     "from_json",
+    "line_of",
     "pool_tokens",
     "read_frame",
     "request_tokens",

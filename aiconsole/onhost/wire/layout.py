@@ -77,3 +77,12 @@ class HostLayout:
     def keys_file(self) -> str:
         """Hashed client keys, 0600, owned by the service's user."""
         return f"{self.etc}/client-keys.json"
+
+    @property
+    def credentials(self) -> str:
+        """Directory of the service's secrets, each in a file of its name."""
+        return f"{self.etc}/credentials"
+
+    def credential(self, name: str) -> str:
+        """A secret of the service: encrypted where systemd can, else a 0600 file."""
+        return f"{self.credentials}/{name}"

@@ -114,6 +114,20 @@ class CredentialStep(Step):
     """Name of the credential, and of the secret that travels beside the plan."""
     path: str
     owner: str = ""
+    brought: bool = True
+    """A value travels with the run; without one the credential has to lie there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequireStep(Step):
+    """Files that lie on the host already and that the service will open; changes nothing."""
+
+    kind: ClassVar[str] = "require"
+    paths: tuple[str, ...]
+    reader: str = ""
+    """User of the service; empty for the runner's own. One that is not there yet is nobody."""
+    hidden: tuple[str, ...] = ()
+    """Directories that the service's unit does not let it see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +140,21 @@ class CommandStep(Step):
     """Exits with 0 where nothing is to do; empty means: always run."""
     undo_argv: tuple[str, ...] = ()
     timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class SmokePrompt:
+    """A question that a new release must answer well before it serves anybody."""
+
+    prompt: str
+    expect: str = ""
+    """Text that the answer must hold; empty is any."""
+    matches: str = ""
+    """Regular expression that must be found in the answer; empty is any."""
+    max_tokens: int = 64
+    chat: bool = True
+    """Asked as a chat; False has the prompt continued."""
+    timeout_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +180,10 @@ class SwapStep(Step):
     """For `held`: what was announced to the operator, from the last load."""
     address: str = ""
     """`host:port` that clients use; the runner's own probe measures the swap there."""
+    smoke: tuple[SmokePrompt, ...] = ()
+    """What the new slot must answer before clients reach it alone."""
+    force_after: tuple[str, ...] = ()
+    """Ids of steps that a running daemon does not feel: where this run has done one, it swaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +206,28 @@ class HealthStep(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class WatchStep(Step):
+    """Look at the slot that a swap of this run has brought; a failure takes the swap back.
+
+    Changes nothing. Where this run swapped nothing there is nothing to watch.
+    """
+
+    kind: ClassVar[str] = "watch"
+    layout: HostLayout
+    seconds: float = 10.0
+    swap: str = "swap"
+    """Id of the swap's step."""
+    max_failed_ratio: float = 0.1
+    """Share of the new slot's requests that may fail."""
+    min_requests: int = 20
+    """Fewer requests say nothing about that share."""
+
+
+LOOKS_ONLY = (HealthStep, WatchStep, RequireStep)
+"""Kinds of step that change nothing on a host."""
+
+
+@dataclass(frozen=True, slots=True)
 class PruneStep(Step):
     """Remove layers, releases, models and uploads that nothing of `keep` refers to."""
 
@@ -185,7 +240,8 @@ class PruneStep(Step):
 STEP_KINDS: dict[str, type[Step]] = {
     cls.kind: cls
     for cls in (DirectoryStep, FileStep, SymlinkStep, UnpackStep, PlaceStep, UserStep, UnitStep,
-                CredentialStep, CommandStep, SwapStep, StopStep, HealthStep, PruneStep)
+                CredentialStep, RequireStep, CommandStep, SwapStep, StopStep, HealthStep,
+                WatchStep, PruneStep)
 }  # fmt: skip
 
 

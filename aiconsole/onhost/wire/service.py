@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiconsole.onhost.wire.events import RunSummary
@@ -51,3 +51,5 @@ class HostStatus:
     """release.json of each release on the host, newest first."""
     runs: tuple[RunSummary, ...]
     """The newest 20."""
+    daemons: dict[str, Any] = field(default_factory=dict)
+    """By slot: what the daemon says of itself at /admin/status, as it came."""

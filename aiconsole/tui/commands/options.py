@@ -23,6 +23,8 @@ class Option:
     """Makes the value of its text; a ValueError says what was expected."""
     choices: tuple[str, ...] = ()
     """The texts it takes, where they are few."""
+    many: bool = False
+    """May stand several times; its values come as a tuple."""
 
     @property
     def usage(self) -> str:
@@ -64,7 +66,8 @@ def read_options(
             if not queue:
                 raise RefusedError(f"{name} needs a value", f"type {option.usage}")
             text = queue.pop(0)
-        values[option.field] = _read(option, text)
+        value = _read(option, text)
+        values[option.field] = (*values.get(option.field, ()), value) if option.many else value
     return tuple(rest), values
 
 

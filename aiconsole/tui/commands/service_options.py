@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+from aiconsole.control.bring import parse_credential
 from aiconsole.control.options import parse_address
 from aiconsole.control.swap_mode import SwapWish
 from aiconsole.errors import SettingsError
@@ -19,13 +21,26 @@ def _address(text: str) -> str:
     return text
 
 
-def _path(text: str) -> Path:
-    if not text:
-        raise ValueError("a GGUF file")
+def _file(what: str) -> Callable[[str], Path]:
+    """A reader of a path on this machine."""
+
+    def read(text: str) -> Path:
+        if not text:
+            raise ValueError(what)
+        try:
+            return Path(text).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"{what}; there is no such home directory") from error
+
+    return read
+
+
+def _credential(text: str) -> str:
     try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise ValueError("a GGUF file; there is no such home directory") from error
+        parse_credential(text)
+    except SettingsError as error:
+        raise ValueError("NAME=FILE, or NAME=- to be asked") from error
+    return text
 
 
 _DRAIN = Option("--drain", "drain_timeout_s", "SECONDS", seconds)
@@ -33,14 +48,17 @@ _SWAP = Option("--swap", "swap", "HOW", choices=get_args(SwapWish))
 _PLAN = Option("--plan", "plan_only")
 
 DEPLOY: tuple[Option, ...] = (
-    Option("--model", "model", "PATH", _path),
+    Option("--model", "model", "PATH", _file("a GGUF file")),
     Option("--model-name", "model_name", "NAME"),
     Option("--listen", "listen", "ADDRESS:PORT", _address),
     Option("--new-key", "new_key"),
     Option("--slots", "slots", "N", whole_number(0, 1024)),
     Option("--context", "context_tokens", "TOKENS", whole_number(0)),
+    Option("--settings", "settings", "PATH", _file("a TOML file, or none")),
+    Option("--credential", "credentials", "NAME=FILE", _credential, many=True),
     _DRAIN,
     _SWAP,
+    Option("--watch", "watch_s", "SECONDS", seconds),
     Option("--batch", "batch", "N", whole_number(1, 1000)),
     _PLAN,
 )

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from aiconsole.cli import render
 from aiconsole.cli.render import JsonRenderer, LineRenderer
 from aiconsole.control.events import (
     Busy,
@@ -97,6 +98,17 @@ def test_a_run_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
         "  ! taking back",
         "  ↶ Directory of the installation",
     ]
+
+
+def test_a_log_tells_of_a_long_load_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "_QUIET_S", 0.0)
+    lines(run_event("step-progress", "swap", 10.0, "loading the model 43%"))
+    assert capsys.readouterr().out == "  … loading the model 43%\n"
+    monkeypatch.setattr(render, "_QUIET_S", 5.0)
+    lines(run_event("step-progress", "swap", 10.0, "loading the model 44%"))
+    assert capsys.readouterr().out == ""
 
 
 def test_an_end_says_why_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from aiconsole.bundle.builtin import BUILTIN
-from aiconsole.control.deploy import _model
+from aiconsole.control.choose_model import choose_model
 from aiconsole.control.options import DeployOptions
 from aiconsole.control.release import ModelChoice, ServiceChoice
-from aiconsole.models.choose import choose_model
+from aiconsole.control.service_settings import ServiceSettings
+from aiconsole.models import choose
 from tests.gguf_files import write_gguf
 
 
@@ -25,13 +26,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def chosen(given: str | None) -> ModelChoice:
-    model, name = choose_model(Path(given) if given else None)
+    model, name = choose.choose_model(Path(given) if given else None)
     seen: Any = SimpleNamespace(
         line=SimpleNamespace(host=SimpleNamespace(name="web1")),
         facts=SimpleNamespace(memory_total_bytes=1 << 34),
     )
     options = DeployOptions(model=model, model_name=name)
-    return (await _model(options, seen, ServiceChoice(), None, lambda *_: None))[0]
+    none = ServiceSettings()
+    found = await choose_model(options, none, seen, ServiceChoice(), None, lambda *_: None)
+    return found[0]
 
 
 async def test_the_built_in_by_its_name_is_the_one_that_nobody_named() -> None:

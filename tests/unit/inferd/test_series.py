@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,10 @@ from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.exchange import Exchange
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.metrics import REJECTIONS, Metrics
-from aiconsole.onhost.inferd.series.certificate import Expiry
 from aiconsole.onhost.inferd.series.measure import Measure
 from aiconsole.onhost.inferd.series.vllm import VllmNames
 from aiconsole.onhost.inferd.settings import Settings
 from aiconsole.onhost.inferd.tally import Tally
-from tests.fixtures.certificate import write_pair
 
 PIECE = Chunk(b"{}", None)
 
@@ -150,32 +147,13 @@ def test_of_an_answer_at_a_stroke_the_mean_counts() -> None:
     assert value(metrics, "inferd_inter_token_latency_seconds_bucket", le="0.025") == 10
 
 
-def test_the_end_of_a_certificate(tmp_path: Path) -> None:
-    pem = write_pair(tmp_path, "localhost", days=40).certificate
-    expiry = Expiry(pem)
-    assert expiry.unix_s() == pytest.approx(time.time() + 40 * 86400, abs=120)
-    write_pair(tmp_path, "localhost", days=2)
-    os.utime(pem, (1, 1))
-    assert expiry.unix_s() == pytest.approx(time.time() + 2 * 86400, abs=120)
-    for bad in (b"", b"-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n"):
-        pem.write_bytes(bad)
-        assert expiry.unix_s() != expiry.unix_s()  # not a number
-    pem.unlink()
-    assert expiry.unix_s() != expiry.unix_s()
-
-
-@pytest.mark.parametrize("tls", [False, True])
-async def test_what_a_gateway_shows(tmp_path: Path, tls: bool) -> None:
-    pair = write_pair(tmp_path)
-    files = {"certificate_file": str(pair.certificate), "key_file": str(pair.key)}
-    table = {"tls": files} if tls else {}
+async def test_what_a_gateway_shows(tmp_path: Path) -> None:
     settings = Settings.model_validate(
-        {"model": {"name": "m", "path": "/m.gguf"}, "cache": {"backend": "memory"}, **table}
+        {"model": {"name": "m", "path": "/m.gguf"}, "cache": {"backend": "memory"}}
     )
     engine = LlamaEngine(settings.model, settings.engine, tmp_path)
     gateway = Gateway(settings, engine, Tally("a", "r1"), Credentials(None), open_to_all=False)
     found = families(gateway.metrics)
-    assert ("inferd_tls_certificate_expiry_timestamp_seconds" in found) is tls
     for name in ("inferd_cache_up", "process_open_fds", "process_cpu_seconds", "inferd_tasks"):
         assert name in found
     assert found["inferd_engine_restarts"].type == "counter"

@@ -54,6 +54,22 @@ def test_a_stop_waits_for_the_drain() -> None:
     assert float(read(unit)["Service"]["TimeoutStopSec"]) > 300.0
 
 
+def test_the_settings_have_their_say_in_the_slots_unit() -> None:
+    layout = HostLayout.system()
+    audits = ["/var/log/aiconsole/a.jsonl", "", "/srv/audit/b.jsonl"]
+    lines = systemd.service_lines(layout, ["b", "a", "b"], audits, encrypted=True)
+    assert lines == [
+        "LoadCredentialEncrypted=a:/etc/aiconsole/credentials/a.cred",
+        "LoadCredentialEncrypted=b:/etc/aiconsole/credentials/b.cred",
+        "ReadWritePaths=-/srv/audit",
+        "LogsDirectory=aiconsole",
+        "LogsDirectoryMode=0750",
+    ]
+    service = read(systemd.slot_unit(layout, "aiconsole", False, lines=lines))["Service"]
+    assert service["LogsDirectory"] == "aiconsole"
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+
+
 def test_a_gpu_opens_its_devices_and_nothing_else() -> None:
     bare = read(systemd.slot_unit(HostLayout.system(), "aiconsole", gpu=False))["Service"]
     gpu = read(systemd.slot_unit(HostLayout.system(), "aiconsole", gpu=True))["Service"]

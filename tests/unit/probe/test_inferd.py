@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from aiconsole.onhost.probe.fetch import Place, Reply, SilenceError, get_all
 from aiconsole.onhost.probe.inferd import InferdSource
 from aiconsole.onhost.probe.paced import SourceError
 from aiconsole.onhost.wire import HostLayout, InferdReading, ServiceState, to_json
+from tests.fixtures.certificate import server_context
 
 Answers = dict[str, tuple[int, bytes]]
 
@@ -54,7 +56,10 @@ class Daemon:
 
 @contextmanager
 def serving(
-    answers: Callable[[], Answers], path: Path | None = None, close: bool = False
+    answers: Callable[[], Answers],
+    path: Path | None = None,
+    close: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Place]:
     """A small HTTP server with kept connections, on a free port or a UNIX socket."""
     listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
@@ -79,7 +84,8 @@ def serving(
                 connection, _ = listener.accept()
             except OSError:
                 return
-            talk(connection)
+            with suppress(ssl.SSLError):  # Who does not speak TLS is let go.
+                talk(tls.wrap_socket(connection, server_side=True) if tls else connection)
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
@@ -189,6 +195,14 @@ def test_one_that_closes_between_the_answers_is_still_heard(tmp_path: Path) -> N
         reading = read(layout_with(tmp_path, place))
     assert (reading.state, reading.reason) == ("not-ready", "draining")
     assert reading.requests_total is None
+
+
+def test_a_service_that_speaks_tls_is_read_in_tls(tmp_path: Path) -> None:
+    daemon = Daemon()
+    with serving(daemon.answers, tls=server_context(tmp_path)) as place:
+        layout = layout_with(tmp_path, place, slot="a")
+        reading = read(layout)
+    assert (reading.state, reading.instance) == ("ready", "i1")
 
 
 def locked(daemon: Daemon) -> Callable[[], Answers]:

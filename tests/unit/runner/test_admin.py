@@ -31,8 +31,10 @@ def slot(place: Place) -> Path:
 
 
 @contextmanager
-def answering(path: Path, answer: Callable[[socket.socket], None]) -> Iterator[None]:
-    """A daemon that gives each caller this answer."""
+def answering(
+    path: Path, answer: Callable[[socket.socket], None], heard: list[bytes] | None = None
+) -> Iterator[None]:
+    """A daemon that gives each caller this answer, and keeps what it heard."""
 
     def serve() -> None:
         while True:
@@ -41,7 +43,11 @@ def answering(path: Path, answer: Callable[[socket.socket], None]) -> Iterator[N
             except OSError:
                 return
             with caller, suppress(OSError):
-                caller.recv(65536)
+                request = caller.recv(65536)
+                while request.startswith(b"POST") and not request.endswith(b"}"):
+                    request += caller.recv(65536)
+                if heard is not None:
+                    heard.append(request)
                 answer(caller)
 
     with socket.socket(socket.AF_UNIX) as listener:
@@ -57,6 +63,22 @@ def answering(path: Path, answer: Callable[[socket.socket], None]) -> Iterator[N
 def says(document: object) -> Callable[[socket.socket], None]:
     body = json.dumps(document).encode()
     return lambda caller: caller.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
+@pytest.mark.parametrize("engine", ["llama", "remote"])
+def test_a_provider_that_answers_chats_alone_is_proven_by_one(
+    place: Place, slot: Path, engine: str
+) -> None:
+    release = Path(place.layout.slot("a"))
+    release.mkdir(parents=True)
+    document = {"model": {"name": "tiny"}, "settings": {"engine": engine, "tls": False}}
+    (release / "release.json").write_text(json.dumps(document))
+    heard: list[bytes] = []
+    choice = {"message": {"content": "yes"}} if engine == "remote" else {"text": "yes"}
+    with answering(slot / "admin.sock", says({"choices": [choice]}), heard):
+        assert Admin(place.layout, "a").prove(4, 10.0) >= 0
+    path = b"/v1/chat/completions" if engine == "remote" else b"/v1/completions"
+    assert [request.split()[1] for request in heard] == [b"/ready", path]
 
 
 def test_a_tally_that_is_no_file_is_none(place: Place, slot: Path) -> None:

@@ -18,6 +18,7 @@ from aiconsole.onhost.wire import (
     DirectoryStep,
     FileStep,
     PlaceStep,
+    RequireStep,
     StepCheck,
     SymlinkStep,
     UnpackStep,
@@ -275,7 +276,8 @@ def test_a_credential_is_kept_until_another_value_comes(place: Place) -> None:
     assert place.check(step)[0].change == "create"
     assert outcome(place.run(place.plan(step), {"key": "one"})) == "done"
     assert (path.read_text(), oct(path.stat().st_mode & 0o777)) == ("one", "0o600")
-    assert place.check(step)[0].change == "none"
+    assert place.check(step)[0].change == "unknown", "a look before the run has no secret"
+    assert place.check(replace(step, brought=False))[0].change == "none"
     assert outcome(place.run(place.plan(step), {"key": "one"})) == "unchanged"
     assert outcome(place.run(place.plan(step))) == "unchanged"
     assert outcome(place.run(place.plan(step), {"key": "two"})) == "done"
@@ -285,6 +287,35 @@ def test_a_credential_is_kept_until_another_value_comes(place: Place) -> None:
 def test_a_credential_without_its_secret_fails(place: Place) -> None:
     events = place.run(place.plan(CredentialStep("c", "C", "key", str(place.root / "etc/key"))))
     assert "did not travel" in next(e.text for e in events if e.kind == "step-failed")
+
+
+def test_a_credential_that_nobody_brings_has_to_lie_there(place: Place) -> None:
+    step = CredentialStep("c", "C", "key", str(place.root / "etc/key"), brought=False)
+    problem = place.check(step)[0].problem
+    assert "--credential key=FILE" in problem
+    Path(step.path).write_text("one")
+    assert place.check(step)[0] == StepCheck("c", "none")
+
+
+def test_files_that_the_service_will_open_are_looked_at(place: Place) -> None:
+    there, sealed = place.root / "etc/cert.pem", place.root / "etc/key.pem"
+    there.write_text("PEM")
+    assert place.check(RequireStep("f", "F", (str(there),)))[0] == StepCheck("f", "none")
+    sealed.write_text("PEM")
+    sealed.chmod(0o600)
+    hidden = (str(place.root / "etc"),)
+    for step, said in (
+        (RequireStep("f", "F", ("etc/key.pem",)), "is not an absolute path"),
+        (RequireStep("f", "F", (str(place.root / "etc/none"),)), "No such file"),
+        (RequireStep("f", "F", (str(place.root / "etc"),)), "is not a regular file"),
+        (RequireStep("f", "F", (str(there),), hidden=hidden), "which the service cannot see"),
+        (RequireStep("f", "F", (str(sealed),), reader="nobody"), "cannot be read by the user"),
+        (RequireStep("f", "F", (str(sealed),), reader="no-such-user"), "cannot be read by"),
+    ):
+        assert said in place.check(step)[0].problem, step
+    before = place.snapshot()
+    assert outcome(place.run(place.plan(step))) == "undone"
+    assert place.snapshot() == before
 
 
 def test_a_command_runs_only_where_its_check_says_so(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from aiconsole.onhost.inferd.settings.model import ModelSettings
 from aiconsole.onhost.inferd.settings.table import Table
 from aiconsole.onhost.inferd.settings.web import CorsSettings, MetricsSettings, TlsSettings
 from aiconsole.onhost.inferd.start_error import StartError
+from aiconsole.onhost.wire.line import line_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -56,21 +56,47 @@ def load(path: Path) -> Settings:
     Raises:
         StartError: With file, line, and what was expected.
     """
-    hint = "Correct the file, or deploy again."
     try:
         text = path.read_text(encoding="utf-8")
-        return Settings.model_validate(_widen(tomllib.loads(text)))
+        return check(str(path), text, parse(str(path), text))
     except OSError as error:
-        raise _wrong(f"{path}: {error.strerror or error}", hint) from error
+        raise _wrong(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise _wrong(f"{path}: not UTF-8 at byte {error.start}", hint) from error
-    except tomllib.TOMLDecodeError as error:
-        raise _wrong(f"{path}: {error}", hint) from error
+        raise _wrong(f"{path}: not UTF-8 at byte {error.start}") from error
+
+
+def check(name: str, text: str, tree: dict[str, Any]) -> Settings:
+    """Check a file that has been parsed.
+
+    Args:
+        name: What faults call the file.
+        text: Its text, for the lines of faults.
+        tree: What it holds.
+
+    Raises:
+        StartError: With file, line, and what was expected.
+    """
+    try:
+        return Settings.model_validate(_widen(tree))
     except ValidationError as error:
-        raise _wrong("; ".join(_faults(path, text, error)), hint) from error
+        raise _wrong("; ".join(_faults(name, text, error))) from error
 
 
-def _wrong(detail: str, hint: str) -> StartError:
+def parse(name: str, text: str) -> dict[str, Any]:
+    """Read TOML.
+
+    Raises:
+        StartError: It is none; with the name of the file, line and column.
+    """
+    try:
+        tree: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _wrong(f"{name}: {error}") from error
+    return tree
+
+
+def _wrong(detail: str) -> StartError:
+    hint = "Correct the file, or deploy again."
     return StartError("The settings cannot be used", detail, hint, permanent=True)
 
 
@@ -88,29 +114,12 @@ def _seconds(key: str, value: Any) -> Any:
     return float(value) if is_rate and type(value) is int else value
 
 
-def _faults(path: Path, text: str, error: ValidationError) -> list[str]:
+def _faults(name: str, text: str, error: ValidationError) -> list[str]:
     found = []
     for fault in error.errors():
         keys = [str(part) for part in fault["loc"]]
-        line = _line_of(text, keys)
-        where = f"{path}:{line}" if line else str(path)
+        line = line_of(text, keys)
+        where = f"{name}:{line}" if line else name
         told = "not a known key" if fault["type"] == "extra_forbidden" else fault["msg"]
-        found.append(f"{where}: {'.'.join(keys)}: {told}")
+        found.append(f"{where}: {'.'.join(keys)}: {told}" if keys else f"{where}: {told}")
     return found
-
-
-def _line_of(text: str, keys: list[str]) -> int:
-    """Line of a key, or of the nearest table around it that is there; 0 if none is."""
-    wanted = [key for key in keys if not key.isdigit()]
-    best, best_depth, table = 0, 0, [""]
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?([^\[\]]+)\]", line):
-            table = [part.strip() for part in header[1].split(".")]
-            here = table
-        elif key := re.match(r"\s*([A-Za-z0-9_-]+)\s*=", line):
-            here = [*(part for part in table if part), key[1]]
-        else:
-            continue
-        if len(here) > best_depth and here == wanted[: len(here)]:
-            best, best_depth = number, len(here)
-    return best

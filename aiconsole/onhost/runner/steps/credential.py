@@ -24,8 +24,12 @@ class CredentialKind:
         path = Path(step.path)
         if problem := place_problem(path, context) or ownership_problem(step.owner, context):
             return StepCheck(step.id, "unknown", problem=problem)
+        if not path.exists() and not step.brought:
+            return StepCheck(step.id, "unknown", problem=_missing(step))
         if not path.exists():
             return StepCheck(step.id, "create", note=f"credential {step.name}")
+        if step.brought and context.run_dir == Path():
+            return StepCheck(step.id, "unknown", note="compared on the host, when the run begins")
         given = _given(step, context)
         if given is None or _same(step, context, given, path.read_bytes()):
             return StepCheck(step.id, "none")
@@ -45,6 +49,13 @@ class CredentialKind:
     def undo(self, step: CredentialStep, context: Context, saved: dict[str, Any]) -> None:
         """The credential that was there is there again."""
         before.bring_back(Path(step.path), step.id, context, saved)
+
+
+def _missing(step: CredentialStep) -> str:
+    return (
+        f"the settings need the credential {step.name}, which this host does not have; "
+        f"give it with --credential {step.name}=FILE, or {step.name}=- to be asked"
+    )
 
 
 def _given(step: CredentialStep, context: Context) -> bytes | None:
