@@ -6,7 +6,7 @@ from aiconsole.onhost.inferd import body
 from aiconsole.onhost.inferd import exchange as exchanges
 from aiconsole.onhost.inferd.delivery import Whole
 from aiconsole.onhost.inferd.embedding import Embedding
-from aiconsole.onhost.inferd.engine.protocol import Ask
+from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.exchange import Exchange, Scope
 from aiconsole.onhost.inferd.gate import Receive, Send
 from aiconsole.onhost.inferd.gateway import Gateway
@@ -28,7 +28,7 @@ class Embeddings:
         sizes = gateway.settings.engine.kind != "llama"
         embedding = Embedding(given, gateway.models, sizes=sizes)
         exchange.model = gateway.models.name
-        ask = Ask("text", {"model": exchange.model}, size_bytes=size_bytes)
+        ask = Ask("text", embedding.asked, size_bytes=size_bytes)
         await Embedded(gateway, ask, exchange, Whole(send, ask), embedding).run(receive)
 
 
@@ -52,8 +52,11 @@ class Embedded(Serving):
         for wanted in self._embedding.bodies():
             self._embedding.add(wanted, await self._gateway.engine.embed(wanted))
             self._first.cancel()
+        usage = {"prompt_tokens": self._embedding.prompt_tokens}
+        self._counter.see([Chunk(b"", {"usage": usage})])
         await self._whole.send(self._embedding.as_json())
 
     def _note(self) -> None:
-        """There are no tokens but those of the inputs."""
-        self._exchange.prompt_tokens = self._embedding.prompt_tokens
+        """There is no first token: the times of those are not to be spoiled."""
+        super()._note()
+        self._exchange.ttft_s = 0.0
