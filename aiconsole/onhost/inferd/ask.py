@@ -163,7 +163,10 @@ def kind_of(given: dict[str, Any]) -> Kind:
 
 
 def _refuse_unsupported(kind: Kind, given: dict[str, Any]) -> None:
-    for name, (harmless, advice) in _REFUSED[kind].items():
+    refused = _REFUSED[kind]
+    if refused.keys().isdisjoint(given):
+        return
+    for name, (harmless, advice) in refused.items():
         value = given.get(name)
         if value is None or value in harmless or (name == "best_of" and value == given.get("n")):
             continue
@@ -181,10 +184,11 @@ def _settle_chat(body: dict[str, Any]) -> None:
         raise bad_request("`top_logprobs` needs `logprobs`: true.", param="top_logprobs")
     if body.get("logprobs"):
         body["top_logprobs"] = body.get("top_logprobs") or 1  # or the engine sends twenty
-    chosen = tools(body)
-    for name in ("tools", "tool_choice"):
-        body.pop(name, None)
-    body.update(chosen)
+    if "tools" in body or "tool_choice" in body:
+        chosen = tools(body)
+        for name in ("tools", "tool_choice"):
+            body.pop(name, None)
+        body.update(chosen)
     if "response_format" in body and (form := response_format(body)) is not None:
         body["response_format"] = form
     else:

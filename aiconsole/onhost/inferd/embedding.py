@@ -40,23 +40,30 @@ class Embedding:
         self._inputs = _inputs(given.get("input"))
         self._encoding: Encoding = _encoding(given.get("encoding_format"))
         self._dimensions = _dimensions(given.get("dimensions"), sizes=sizes)
+        self._usual: dict[str, Any] = {
+            "model": self._model,
+            "encoding_format": self._encoding,
+            **({"dimensions": self._dimensions} if self._dimensions else {}),
+        }
         self._vectors: list[Any] = []
         self.prompt_tokens = 0
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The whole request in one body."""
+        return {**self._usual, "input": self._inputs}
+
     def bodies(self) -> Iterator[dict[str, Any]]:
         """What the engine is asked, a micro-batch at a time."""
-        usual: dict[str, Any] = {"model": self._model, "encoding_format": self._encoding}
-        if self._dimensions:
-            usual["dimensions"] = self._dimensions
         batch: list[Any] = []
         size = 0
         for item in self._inputs:
             if batch and (len(batch) == _BATCH_INPUTS or size + len(item) > _BATCH_CHARS):
-                yield {**usual, "input": batch}
+                yield {**self._usual, "input": batch}
                 batch, size = [], 0
             batch.append(item)
             size += len(item)
-        yield {**usual, "input": batch}
+        yield {**self._usual, "input": batch}
 
     def add(self, body: dict[str, Any], answer: dict[str, Any]) -> None:
         """Take in the engine's answer to one of the bodies.

@@ -200,7 +200,7 @@ class Connection(HttpToolsProtocol):
         """Become a WebSocket, unless an answer is still under way: it would lose its connection."""
         busy = self.cycle is not None and not self.cycle.response_complete
         if busy or self.pipeline:
-            self.send_400_response("")
+            self.transport.close()  # a refusal would pass for that answer
             return
         self._forget_patience()
         self.resume_writing()

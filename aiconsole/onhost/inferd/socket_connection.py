@@ -127,5 +127,6 @@ def http_answer(error: ApiError, more: bytes = b"") -> bytes:
     """An error as a whole HTTP answer, the last on its connection."""
     body = error.as_json()
     reason = HTTPStatus(error.status).phrase.encode()
-    head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n" % (error.status, reason)
+    head = b"HTTP/1.1 %d %s\r\n" % (error.status, reason)
+    head += b"".join([b"%s: %s\r\n" % pair for pair in error.headers()])
     return head + more + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body

@@ -408,8 +408,8 @@ def test_path_tricks(shared: Running, path: bytes, code: bytes) -> None:
 
 
 REQUESTS: list[tuple[str, bytes, bytes]] = [
-    ("websocket", b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\n"
-     b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n", b"404"),
+    ("bad websocket", b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\n"
+     b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n", b"400"),
     ("h2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
     ("connect", b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
     ("unknown method", b"BREW /health HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),

@@ -30,7 +30,7 @@ class Embeddings:
         models = gateway.models.seen_by(exchange.grant)
         embedding = Embedding(given, models, sizes=sizes)
         exchange.model = models.name
-        ask = Ask("text", {"model": models.name, "prompt": given["input"]}, size_bytes=size_bytes)
+        ask = Ask("text", embedding.asked, size_bytes=size_bytes)
         await Embedded(gateway, ask, exchange, Whole(send, ask), embedding).run(receive)
 
 
