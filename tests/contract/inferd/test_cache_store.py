@@ -155,7 +155,7 @@ class TestRedisStore(StoreContract):
             began = asyncio.get_running_loop().time()
             with pytest.raises(StoreGoneError):
                 await store.get(key("a"))
-            waits += asyncio.get_running_loop().time() - began > 0.05
+            waits += asyncio.get_running_loop().time() - began > 1.0
         assert waits <= 2  # of 200; without the breaker a frozen one would cost each of them
         assert not store.up
         assert store.fault
@@ -181,7 +181,7 @@ async def until_up(store: Store) -> None:
 
 @asynccontextmanager
 async def open_store(url: str, password: str = "") -> AsyncIterator[RedisStore]:
-    settings = CacheSettings(backend="redis", redis_url=url, redis_timeout_s=0.5)
+    settings = CacheSettings(backend="redis", redis_url=url, redis_timeout_s=2.0)
     store = RedisStore(settings, Secret(password) if password else None)
     try:
         yield store

@@ -30,6 +30,7 @@ _CONNECTIONS = 32
 _PUTS = 64
 """Entries on their way to Redis; more are not kept."""
 _FAULT_CHARS = 200
+_CLOSE_S = 1.0
 
 
 class RedisStore:
@@ -103,9 +104,11 @@ class RedisStore:
         return {}
 
     async def close(self) -> None:
-        """Let what is on its way come to its end, which is near, and disconnect."""
+        """Give what is on its way a moment, and disconnect."""
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=4 * self._timeout_s)
+            _, late = await asyncio.wait(set(self._tasks), timeout=_CLOSE_S)
+            for task in late:
+                task.cancel()
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
 
