@@ -8,9 +8,10 @@ from typing import Any
 
 from aiconsole import __version__
 from aiconsole.load.histogram import RELATIVE_ERROR, Histogram
-from aiconsole.load.progress import Progress
+from aiconsole.load.progress import Point, Progress
 from aiconsole.load.spec import Spec
 from aiconsole.load.strain import strain_of
+from aiconsole.load.tally import Tally
 
 FORMAT = 1
 QUANTILES: dict[str, float] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
@@ -27,9 +28,7 @@ def report_of(progress: Progress, target: str, workers: int, notes: tuple[str, .
         workers: Processes that sent.
         notes: What a reader of the figures should know.
     """
-    total, spec, strain = progress.total, progress.spec, strain_of(progress, workers)
-    measured_s = progress.measured_s
-    ended_early = progress.is_stopped
+    total, spec = progress.total, progress.spec
     return {
         "aiconsole_bench": FORMAT,
         "version": __version__,
@@ -37,9 +36,9 @@ def report_of(progress: Progress, target: str, workers: int, notes: tuple[str, .
         "target": target,
         "url": spec.url,
         "kind": kind_of(spec),
-        "ended_early": ended_early,
+        "ended_early": progress.is_stopped,
         "notes": list(notes),
-        "measured_s": round(measured_s, 3),
+        "measured_s": round(progress.measured_s, 3),
         "requests": {
             "sent": total.sent,
             "answered": total.answered,
@@ -47,35 +46,15 @@ def report_of(progress: Progress, target: str, workers: int, notes: tuple[str, .
             "unfinished": total.unfinished,
             "not_sent": total.not_sent,
         },
-        "rates": _rates(progress, measured_s),
+        "rates": _rates(progress, progress.measured_s),
         "latency_s": quantiles(total.latency),
         "service_s": quantiles(total.service) if spec.pace.is_open else None,
         "first_token_s": quantiles(total.first_token),
         "between_tokens_s": quantiles(total.between),
         "quantile_error": RELATIVE_ERROR,
-        "failures": [
-            {"kind": kind, "count": count, "example": total.examples.get(kind, "")}
-            for kind, count in sorted(total.failed.items(), key=lambda pair: -pair[1])
-        ],
-        "client": {
-            "processes": workers,
-            "cpu": round(strain.cpu, 3),
-            "console_cpu": round(progress.own_cpu, 3),
-            "loop_lag_p99_s": strain.loop_lag_p99_s,
-            "late_p99_s": strain.late_p99_s,
-            "limited": list(strain.reasons),
-        },
-        "over_time": [
-            {
-                "at_s": point.at_s,
-                "answered_per_s": round(point.answered, 2),
-                "failed_per_s": round(point.failed, 2),
-                "latency_p50_s": point.p50_s,
-                "latency_p99_s": point.p99_s,
-                "in_flight": point.in_flight,
-            }
-            for point in progress.points
-        ],
+        "failures": _failures(total),
+        "client": _client(progress, workers),
+        "over_time": [_point(point) for point in progress.points],
     }
 
 
@@ -128,4 +107,36 @@ def _rates(progress: Progress, measured_s: float) -> dict[str, Any]:
         "tokens_out_per_s": round(total.tokens_out / length_s, 2),
         "tokens_in_per_s": round(total.tokens_in / length_s, 2),
         "tokens_counted_by": counted,
+    }
+
+
+def _failures(total: Tally) -> list[dict[str, Any]]:
+    """The most frequent kind first."""
+    kinds = sorted(total.failed.items(), key=lambda pair: -pair[1])
+    return [
+        {"kind": kind, "count": count, "example": total.examples.get(kind, "")}
+        for kind, count in kinds
+    ]
+
+
+def _client(progress: Progress, workers: int) -> dict[str, Any]:
+    strain = strain_of(progress, workers)
+    return {
+        "processes": workers,
+        "cpu": round(strain.cpu, 3),
+        "console_cpu": round(progress.own_cpu, 3),
+        "loop_lag_p99_s": strain.loop_lag_p99_s,
+        "late_p99_s": strain.late_p99_s,
+        "limited": list(strain.reasons),
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {
+        "at_s": point.at_s,
+        "answered_per_s": round(point.answered, 2),
+        "failed_per_s": round(point.failed, 2),
+        "latency_p50_s": point.p50_s,
+        "latency_p99_s": point.p99_s,
+        "in_flight": point.in_flight,
     }
