@@ -5,14 +5,24 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from aiconsole.onhost.runner import runtimes
+from aiconsole.onhost.runner.admin import Admin, NoAnswer
 from aiconsole.onhost.runner.record import all_records
-from aiconsole.onhost.wire import HostLayout, HostStatus, ServiceState, WireError, from_json
+from aiconsole.onhost.wire import (
+    HostLayout,
+    HostStatus,
+    ServiceState,
+    SlotStatus,
+    WireError,
+    from_json,
+)
 
 _RUNS = 20
+_VERDICT_S = 1.0
 
 
 def status(layout: HostLayout) -> HostStatus:
@@ -20,10 +30,21 @@ def status(layout: HostLayout) -> HostStatus:
     return HostStatus(
         layout,
         service_state(layout),
-        runtimes.of(layout).slots(),
+        tuple(_with_verdict(layout, slot) for slot in runtimes.of(layout).slots()),
         tuple(releases(layout)),
         tuple(record.summary() for record in itertools.islice(all_records(layout), _RUNS)),
     )
+
+
+def _with_verdict(layout: HostLayout, slot: SlotStatus) -> SlotStatus:
+    """Ask the daemon what it found of its model's file; one that hangs holds nobody up."""
+    if slot.state not in ("ready", "draining"):
+        return slot
+    try:
+        verdict = Admin(layout, slot.slot).status(_VERDICT_S).get("model_verified")
+    except NoAnswer:
+        return slot
+    return replace(slot, model_verified=str(verdict or "")[:40])
 
 
 def service_state(layout: HostLayout) -> ServiceState:

@@ -22,6 +22,9 @@ class SlotStatus:
     restarts: int = 0
     reason: str = ""
     """The last lines of a failed start."""
+    model_verified: str = ""
+    """What inferd found when it read the model's file again: see its status document; empty
+    where it did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
