@@ -82,11 +82,23 @@ def inspect(
 
 
 @app.command()
-def verify(names: Names = None, as_json: Json = False) -> None:
+def verify(
+    names: Names = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="Show instead what the daemons of these hosts found of their files."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Read every file again, and compare its digest.
 
     What is damaged is set aside, so that nothing deploys it. Exits 2 where one is damaged or gone.
+    A daemon reads its model's file again by itself, in the background after it started.
     """
+    if host:
+        if names:
+            raise typer.BadParameter("give names or hosts, not both", param_hint="--host")
+        raise typer.Exit(asyncio.run(look.verify_hosts(host, as_json)))
     raise typer.Exit(asyncio.run(look.verify(names or [], as_json)))
 
 

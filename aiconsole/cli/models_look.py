@@ -14,9 +14,12 @@ from aiconsole.cli.ask import ask_terminal
 from aiconsole.cli.models_view import (
     HOST_HEAD,
     MODEL_HEAD,
+    VERDICT_CODES,
+    VERDICT_HEAD,
     VERSION_HEAD,
     builtin_document,
     builtin_row,
+    daemon_verdicts,
     fits,
     host_models,
     host_row,
@@ -25,6 +28,7 @@ from aiconsole.cli.models_view import (
     model_row,
     print_description,
     print_memory,
+    verdict_row,
     version_document,
     version_row,
 )
@@ -151,6 +155,30 @@ async def verify(names: Sequence[str], as_json: bool) -> int:
             _print_verified(found, catalogue, as_json)
     if not count and not as_json:
         print("the catalogue is empty: aiconsole models add FILE")
+    return worst
+
+
+async def verify_hosts(selectors: Sequence[str], as_json: bool) -> int:
+    """Print what daemons found of their models' files; returns the exit code."""
+    async with open_services(ask_terminal) as services:
+        hosts = select_hosts(services.inventory, selectors)
+        answers = await asyncio.gather(*(_ask_host(services, host) for host in hosts))
+    rows: list[tuple[str, ...]] = []
+    worst = 0
+    for host, answer in zip(hosts, answers, strict=True):
+        if isinstance(answer, AiconsoleError):
+            worst = 2
+            document: dict[str, Any] = answer.as_json()
+            rows.append((host.name, answer.title))
+        else:
+            found = daemon_verdicts(answer.status)
+            document = {"slots": found}
+            worst = max(worst, *(VERDICT_CODES.get(f["model_verified"], 1) for f in found), 0)
+            rows += [verdict_row(host.name, f) for f in found] or [(host.name, "serves nothing")]
+        if as_json:
+            print_json({"host": host.name, **document})
+    if not as_json:
+        print_table(VERDICT_HEAD, rows)
     return worst
 
 

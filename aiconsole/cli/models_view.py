@@ -20,6 +20,9 @@ from aiconsole.visible import visible_lines
 
 MODEL_HEAD = ("MODEL", "VERSION", "SIZE", "TYPE", "PARAMS", "CONTEXT", "AGE", "")
 VERSION_HEAD = ("VERSION", "", "SIZE", "TYPE", "ADDED", "FROM")
+VERDICT_HEAD = ("HOST", "", "MODEL", "VERSION", "FILE")
+VERDICT_CODES = {"good": 0, "bad": 2, "unreadable": 2}
+"""Exit codes of what a daemon found; anything else is not known yet."""
 HOST_HEAD = ("HOST", "MODEL", "VERSION", "SIZE", "", "IN THE CATALOGUE")
 
 _TEMPLATE_LINES = 12
@@ -156,6 +159,45 @@ def host_row(host: str, entry: dict[str, Any]) -> tuple[str, ...]:
         entry["state"],
         entry["catalogue"] or UNKNOWN,
     )
+
+
+_VERDICT_CHARS = 40
+
+
+def daemon_verdicts(status: HostStatus) -> list[dict[str, str]]:
+    """What each running slot found of its model's file; every text in it is the host's."""
+    models = {str(doc.get("id", "")): doc.get("model") for doc in status.releases}
+    found = []
+    for slot in status.slots:
+        if slot.state not in ("ready", "draining"):
+            continue
+        model = models.get(slot.release_id)
+        known = model if isinstance(model, dict) else {}
+        told = status.daemons.get(slot.slot)
+        verdict = told.get("model_verified") if isinstance(told, dict) else None
+        found.append(
+            {
+                "slot": slot.slot,
+                "name": str(known.get("name", "")),
+                "sha256": str(known.get("sha256", "")),
+                "model_verified": str(verdict or "")[:_VERDICT_CHARS],
+            }
+        )
+    return found
+
+
+def verdict_row(host: str, found: dict[str, str]) -> tuple[str, ...]:
+    """One slot of a host."""
+    verdict = found["model_verified"]
+    words = {
+        "good": "✓ good",
+        "bad": "✗ DAMAGED",
+        "unreadable": "✗ UNREADABLE",
+        "": "the daemon did not answer",
+    }
+    version = found["sha256"][:SHORT_DIGITS] or UNKNOWN
+    name = found["name"] or UNKNOWN
+    return (host, f"slot {found['slot']}", name, version, words.get(verdict, verdict))
 
 
 def print_description(model: Description, *, whole_template: bool) -> None:

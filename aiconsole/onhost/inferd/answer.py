@@ -70,6 +70,10 @@ class Counter:
             tokens = self.completion_tokens - 1
             self._count_gap(tokens * self.token_s, tokens)
 
+    def count_inputs(self, tokens: int) -> None:
+        """Of a request that is answered without making tokens."""
+        self._prompt = tokens * self._choices
+
     def recall(self, prompt_tokens: int, completion_tokens: int, finish_reason: str) -> None:
         """Take over the counts of an answer that was given before."""
         self._prompt, self._completion = prompt_tokens * self._choices, completion_tokens

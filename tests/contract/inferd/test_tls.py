@@ -94,7 +94,9 @@ def test_requests_streams_and_the_admin_socket(room: Path, tiny_model: Path, pai
             assert len(lines) > 10
             assert client.post(TEXT, json={**ASK, "prompt": "x" * 200_000}).status_code == 400
             metrics = client.get("/metrics").text
-        ends = [line for line in metrics.splitlines() if "certificate_expiry" in line and line[0] != "#"][-1]
+        ends = [
+            line for line in metrics.splitlines() if "certificate_expiry" in line and line[0] != "#"
+        ][-1]
         assert 29 * 86400 < float(ends.split()[1]) - time.time() < 31 * 86400
         assert running.status()["state"] == "ready"
         with pytest.raises(httpx.RemoteProtocolError):

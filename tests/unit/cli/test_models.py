@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from aiconsole.control.options import DeployOptions
 from aiconsole.errors import UnreachableError
 from aiconsole.fleet.host import Host
 from aiconsole.models.catalogue import Catalogue
-from aiconsole.onhost.wire import HostLayout, HostStatus, ServiceState
+from aiconsole.onhost.wire import HostLayout, HostStatus, ServiceState, SlotStatus
 from aiconsole.services import Services
 from tests.gguf_files import gguf_bytes, sha256_of, write_gguf
 
@@ -312,6 +313,39 @@ def test_list_with_hosts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = run("list", "web1", "web2", "--json").documents[-2:]
     assert documents[0]["models"][0]["state"] == "serves"
     assert documents[1]["error"] == "UnreachableError"
+
+
+def test_what_daemons_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("config/aiconsole").mkdir(parents=True)
+    Path("config/aiconsole/hosts.toml").write_text(
+        "".join(f'[hosts.{name}]\naddress = "h"\n' for name in ("w1", "w2", "w3", "w4", "w5"))
+    )
+    verdicts = {"w1": "good", "w2": "bad", "w3": "checking", "w4": ""}
+
+    async def ask_host(services: Services, host: Host) -> Any:
+        slots = [SlotStatus("b", "stopped", "r2")]
+        if host.name in verdicts:
+            slots.append(SlotStatus("a", "ready", "r1"))
+        status = status_of(release("r1", f"m{ESCAPE}", "c" * 64))
+        daemons = {"a": {"model_verified": verdicts[host.name]}} if verdicts.get(host.name) else {}
+        status = replace(status, slots=tuple(slots), daemons=daemons)
+        return Inspection(None, None, status)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(models_look, "_ask_host", ask_host)
+
+    def code_of(*names: str) -> int:
+        return run("verify", *(word for name in names for word in ("--host", name))).code
+
+    assert [code_of(name) for name in ("w1", "w2", "w3", "w4", "w5")] == [0, 2, 1, 1, 0]
+    assert code_of("w1", "w2", "w3") == 2
+    done = run("verify", "--host", "*2", "--host", "w5", "--host", "w4")
+    lines = {line.split()[0]: line for line in done.out.splitlines()}
+    assert lines["w2"].split()[1:] == ["slot", "a", "m\\x1b[2J", "c" * 8, "✗", "DAMAGED"]
+    assert "did not answer" in lines["w4"]
+    assert "serves nothing" in lines["w5"]
+    (document,) = run("verify", "--host", "w2", "--json").documents
+    assert document["slots"][0]["model_verified"] == "bad"
+    assert run("verify", "m", "--host", "w1").code == 2
 
 
 def test_a_damaged_index_is_told_on_stderr(run: Run) -> None:

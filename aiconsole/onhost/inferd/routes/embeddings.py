@@ -57,6 +57,6 @@ class Embedded(Serving):
         """A micro-batch at a time: one that nobody waits for any more is the last."""
         for wanted in self._embedding.bodies():
             self._embedding.add(wanted, await self._gateway.engine.embed(wanted))
-            self._counter.recall(self._embedding.prompt_tokens, 0, "")
+            self._counter.count_inputs(self._embedding.prompt_tokens)
             self._first.cancel()
         await self._whole.send(self._embedding.as_json())
