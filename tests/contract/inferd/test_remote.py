@@ -259,6 +259,27 @@ async def test_the_breaker_opens_and_a_proof_closes_it(room: Path, near: Flawed)
         assert b'inferd_remote_up{remote="near"} 1' in text
 
 
+async def test_what_it_does_not_know_is_no_fault_of_the_rest(room: Path, near: Flawed) -> None:
+    """Whoever asks for embeddings where there are none must not close the door for others."""
+    async with _started(
+        room, _remote(near), breaker_failures=1, breaker_open_s=0.1, remote_attempts=1
+    ) as engine:
+        await asyncio.sleep(0.2)
+        before = len(near.asked)
+        with pytest.raises(ApiError) as heard:
+            await engine.embed({"model": "m", "input": "x"})
+        assert (heard.value.status, heard.value.code) == (502, "provider_model_unknown")
+        await _until(lambda: len(near.asked) > before)  # it was asked for a proof
+        assert engine.status().state == "ready"
+        assert "a" in await _text(engine)
+        await asyncio.sleep(0.2)
+        near.flaw = "404"  # now the model is gone for good
+        with pytest.raises(ApiError):
+            await _text(engine)
+        await _until(lambda: engine.status().state == "stalled")
+        assert "does not know this model" in engine.status().reason
+
+
 async def test_a_provider_that_goes_away_and_comes_back(room: Path) -> None:
     port = free_port()
     with Flawed(port=port) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -39,6 +40,9 @@ class Provider:
         """Requests by how they went: `ok`, `refused`, or the code of the fault."""
         self._endpoint = endpoint
         self._ways: Sequence[Way] = _CHAT_FIRST
+        self._proved_at = time.monotonic()
+        self.doubted = False
+        """Whether something was not there that should be, and a proof is wanted."""
 
     @classmethod
     def of(
@@ -66,8 +70,15 @@ class Provider:
         near = url.hostname in ("localhost", "127.0.0.1", "::1")
         return self._endpoint.key is not None and url.scheme == "http" and not near
 
+    def doubt(self, spared_s: float) -> bool:
+        """Whether it is to be asked for a proof: not within `spared_s` after the last one."""
+        if time.monotonic() - self._proved_at > spared_s:
+            self.doubted = True
+        return self.doubted
+
     async def prove(self, model: str) -> ProviderFault | None:
         """A real call that shows that key, model and address are good; else what is not."""
+        self.doubted, self._proved_at = False, time.monotonic()
         try:
             self._ways = (await prove(self.upstream, model, Pace(), self._ways),)
         except RefusalError as refused:
@@ -76,7 +87,8 @@ class Provider:
                 return await self._known(model, fault)
             # It understood the question and did not like it: a model that has to think first
             # has no answer of one token.
-            return await self._known(model, ProviderFault("provider_failed", str(fault)))
+            reason = f"the provider `{self.name}` refused a completion: {fault}"
+            return await self._known(model, ProviderFault("provider_failed", reason))
         except ApiError as error:
             return ProviderFault("provider_failed", f"the provider `{self.name}`: {error}")
         return None

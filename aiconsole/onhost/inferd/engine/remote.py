@@ -49,8 +49,7 @@ class RemoteEngine:
         self._standing = Standing(on_change)
         self._providers: list[Provider] = []
         self._watch: asyncio.Task[None] | None = None
-        self._opened = asyncio.Event()
-        self._at_work: set[asyncio.Task[Any]] = set()
+        self._wanted = asyncio.Event()
 
     @property
     def context_tokens(self) -> int:
@@ -165,17 +164,27 @@ class RemoteEngine:
             await provider.upstream.close()
 
     async def _mend(self) -> None:
-        """Ask providers that are left alone for a proof, when it is due."""
+        """Ask providers that are doubted or left alone for a proof, when it is due."""
         while True:
+            self._wanted.clear()
+            await asyncio.gather(*(self._check(p) for p in self._providers if p.doubted))
             broken = [provider for provider in self._providers if provider.breaker.is_open]
             if not broken:
-                self._opened.clear()
-                await self._opened.wait()
+                await self._wanted.wait()
                 continue
             due_s = min(provider.breaker.proof_due_s for provider in broken)
             await asyncio.sleep(min(due_s, _LONGEST_SLEEP_S))
             due = [provider for provider in broken if not provider.breaker.proof_due_s]
             await asyncio.gather(*map(self._mend_one, due))
+
+    async def _check(self, provider: Provider) -> None:
+        """Was it the request, or is the provider not what it was?"""
+        fault = await self._proof(provider)
+        if fault is None or fault.code == "provider_rate_limited":
+            return
+        if provider.breaker.failed(fault.reason, for_good=True):
+            log.error("%s: it is left alone for a while", visible(fault.reason))
+            self._show(fault.reason)
 
     async def _mend_one(self, provider: Provider) -> None:
         fault = await self._proof(provider)
@@ -195,9 +204,13 @@ class RemoteEngine:
         provider.outcomes[fault.code] += 1
         if fault.code == "provider_rate_limited":
             provider.breaker.hold(fault.retry_after_s or 1.0)
+        elif fault.code == "provider_model_unknown":
+            # Perhaps the client asks in a way that it does not know, such as for embeddings.
+            if provider.doubt(self._settings.breaker_open_s):
+                self._wanted.set()
         elif provider.breaker.failed(fault.reason, for_good=fault.for_good):
             log.error("%s: it is left alone for a while", visible(fault.reason))
-            self._opened.set()
+            self._wanted.set()
             self._show(fault.reason)
 
     def _show(self, fault: str = "") -> None:
