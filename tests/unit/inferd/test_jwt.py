@@ -180,7 +180,6 @@ NOW = int(time.time())
         ({"scope": None, "scp": [3]}, "invalid_token"),
         ({"scope": {"chat": 1}}, "invalid_token"),
     ],
-    ids=repr,
 )
 async def test_claims_that_do_not_do(place: Path, changed: dict[str, Any], code: str) -> None:
     payload = claims(**changed)
@@ -395,7 +394,6 @@ def test_keys_that_cannot_be_used(place: Path) -> None:
         ({"scope": "ALL Chat"}, set(), None),
         ({"scope": "model:"}, set(), {""}),
     ],
-    ids=repr,
 )
 def test_scope(given: dict[str, Any], endpoints: Any, models: Any) -> None:
     assert granted(given) == (endpoints, models)
