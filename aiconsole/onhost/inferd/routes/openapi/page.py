@@ -21,6 +21,13 @@ td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;border-bott
 """
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
+_TALK = """\
+you   {"id": 1, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 64}
+it    {"type": "start", "id": 1, "request_id": "...", "model": "...", "created": ...}
+it    {"type": "delta", "id": 1, "index": 0, "text": "Hel"}
+it    {"type": "delta", "id": 1, "index": 0, "text": "lo."}
+it    {"type": "done", "id": 1, "finish_reason": "stop", "choices": [...], "usage": {...}}"""
+
 CSP = (
     f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
@@ -69,12 +76,15 @@ def _operation(
         f"{_told(operation.get('description', ''))}</p>"
     ]
     body = operation.get("requestBody")
-    schemas = ["SocketRequest", "SocketMessage"] if path == "/v1/stream" else []
+    talks = path == "/v1/stream"
+    schemas = ["SocketRequest", "SocketMessage"] if talks else []
     if body is not None:
         content = body["content"]["application/json"]
         schemas.append(content["schema"]["$ref"].rsplit("/", 1)[1])
         parts.append(_curl(path, {"model": model, **content["example"]}))
-    elif path != "/v1/stream":
+    elif talks:
+        parts.append(f"<pre>{escape(_TALK)}</pre>")
+    else:
         parts.append(f"<pre>{escape(_command(path.replace('{model}', model)))}</pre>")
     parts += [_fields(name, document["components"]["schemas"][name]) for name in schemas]
     return "".join(parts)
