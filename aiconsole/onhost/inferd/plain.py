@@ -17,7 +17,7 @@ _RENAMED = {
 }
 _KEPT = (
     "model", "max_tokens", "temperature", "top_p", "top_k", "min_p", "stop", "seed", "stream",
-    "presence_penalty", "frequency_penalty", "repeat_penalty",
+    "presence_penalty", "frequency_penalty", "repeat_penalty", "cache",
 )  # fmt: skip
 
 

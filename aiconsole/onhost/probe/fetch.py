@@ -62,6 +62,8 @@ def get_all(
         raise WordlessError("its TLS cannot be understood") from error
     except TimeoutError as error:
         raise SilenceError(f"no answer within {deadline_s:g} s") from error
+    except ConnectionResetError as error:
+        raise WordlessError(error.strerror or str(error)) from error
     except OSError as error:
         raise SourceError(error.strerror or str(error)) from error
 

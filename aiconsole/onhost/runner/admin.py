@@ -42,13 +42,13 @@ class Admin:
         self._run = layout.slot_run(slot)
         self._layout = layout
 
-    def status(self, timeout_s: float = _LOOK_S) -> dict[str, Any]:
-        """Return its status document.
+    def status(self, timeout_s: float = 0.0) -> dict[str, Any]:
+        """Return its status document; the usual limit where no other is given.
 
         Raises:
             NoAnswer: It does not run, or not well.
         """
-        status, body = self._ask("GET", "/admin/status", None, timeout_s)
+        status, body = self._ask("GET", "/admin/status", None, timeout_s or _LOOK_S)
         document = _decoded(body)
         if status != 200 or not document:
             raise NoAnswer(f"the daemon in slot {self._slot} answered {status} for its status")

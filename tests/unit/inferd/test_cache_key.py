@@ -44,7 +44,7 @@ def test_all_the_rest_counts() -> None:
         key({**HELLO, "top_p": 1e300 / 1e301}),
         key({**HELLO, "messages": [{"role": "user", "content": "hello "}]}),
         key({**HELLO, "messages": [{"role": "system", "content": "hello"}]}),
-        key({**HELLO, "tools": [{"type": "function"}]}),
+        key({**HELLO, "tools": [{"type": "function", "function": {"name": "f"}}]}),
         key({"prompt": "hello", "max_tokens": 9, "temperature": 0}, kind="text"),
         key(HELLO, model="another"),
         key(HELLO, tenant="a"),

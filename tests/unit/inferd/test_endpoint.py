@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from starlette.routing import Match
 
 from aiconsole.onhost.inferd.access.endpoint import OTHER, endpoint_of, is_public
 from aiconsole.onhost.inferd.access.grant import Grant
 from aiconsole.onhost.inferd.app import _routes
+from aiconsole.onhost.inferd.credentials import Credentials
+from aiconsole.onhost.inferd.engine.llama import LlamaEngine
 from aiconsole.onhost.inferd.errors import ApiError
+from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.served import Served
+from aiconsole.onhost.inferd.settings import ModelSettings, Settings
+from aiconsole.onhost.inferd.tally import Tally
 
 PUBLIC = frozenset({"/health", "/ready"})
 TRICKS = (
@@ -40,9 +47,16 @@ def test_public_routes() -> None:
     assert not is_public("/metrics/engine", frozenset({"/metrics"}))
 
 
-def test_what_the_router_takes_for_public_the_table_does_too() -> None:
+@pytest.fixture
+def gateway(tmp_path: Path) -> Gateway:
+    settings = Settings(model=ModelSettings(name="tiny", path="/none"))
+    engine = LlamaEngine(settings.model, settings.engine, tmp_path)
+    return Gateway(settings, engine, Tally("a", "r"), Credentials(None), open_to_all=False)
+
+
+def test_what_the_router_takes_for_public_the_table_does_too(gateway: Gateway) -> None:
     """Both look at the same text; a route that matched more than its path would be a hole."""
-    routes = _routes(None)  # type: ignore[arg-type]  # nothing is asked of it here
+    routes = _routes(gateway)
     for path in (*TRICKS, "/v1/models/../../health"):
         scope = {"type": "http", "method": "GET", "path": path, "headers": []}
         for route in routes:
@@ -50,8 +64,8 @@ def test_what_the_router_takes_for_public_the_table_does_too() -> None:
                 assert endpoint_of(route.path) not in {"health", "ready"} or path == "/health\n"
 
 
-def test_every_route_has_its_name() -> None:
-    for route in _routes(None):  # type: ignore[arg-type]
+def test_every_route_has_its_name(gateway: Gateway) -> None:
+    for route in _routes(gateway):
         path = route.path.replace("{name:path}", "tiny")
         assert endpoint_of(path) != OTHER, path
 

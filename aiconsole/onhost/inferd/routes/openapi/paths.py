@@ -31,7 +31,7 @@ class Operation:
     status: int = 200
 
 
-_ASKED = (400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504)
+_ASKED = (400, 401, 403, 404, 408, 413, 415, 429, 500, 502, 503, 504)
 _LOOKED = (401, 403, 429)
 _HI = [{"role": "user", "content": "Say hello."}]
 
@@ -108,6 +108,11 @@ OPERATIONS = (
         "Without a key only from the server itself.",
         media="text/plain", refusals=_LOOKED,
     ),
+    Operation(
+        "/metrics/engine", "get", "engineMetrics", "The engine's own counters",
+        "Empty where the engine has none; read at most once a second.",
+        media="text/plain", refusals=(*_LOOKED, 503),
+    ),
     Operation("/openapi.json", "get", "openapi", "This description", refusals=_LOOKED),
     Operation("/docs", "get", "docs", "This description for people", media="text/html",
               refusals=_LOOKED),
@@ -126,6 +131,7 @@ REFUSALS = {
     426: "The path wants a WebSocket.",
     429: "Too many requests or tokens; `Retry-After` says when to come back.",
     500: "The server or its engine failed.",
+    502: "The provider behind the server failed, or refused the server's own key.",
     503: "Not now: the queue is full, the engine is loading, or the server shuts down.",
     504: "A limit of time was reached.",
 }

@@ -65,6 +65,10 @@ _SAMPLING: dict[str, Schema] = {
     "seed": whole("The same seed and request give the same answer."),
     "stop": _STOP,
     "max_tokens": whole("Held to what the context has room for.", minimum=1),
+    "cache": flag(
+        "True: an answer that was given before will do, whatever the temperature. "
+        "False: only a new one will. Left out: a kept one will do at temperature 0."
+    ),
 }
 _ASKED: dict[str, Schema] = {
     "model": text("Name or alias of the model that is served; left out, it is that model."),
