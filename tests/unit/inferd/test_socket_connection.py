@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from aiconsole.onhost.inferd.listener import Connection, _State
+from aiconsole.onhost.inferd.connection import Connection, State
 from aiconsole.onhost.inferd.socket_connection import SocketConnection
 
 HEAD = (
@@ -50,7 +50,7 @@ class App:
 @asynccontextmanager
 async def opened(
     app: App, *, write_s: float = 60.0, **options: Any
-) -> AsyncIterator[tuple[socket.socket, _State]]:
+) -> AsyncIterator[tuple[socket.socket, State]]:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     config = uvicorn.Config(
@@ -58,7 +58,7 @@ async def opened(
         interface="asgi3", ws_per_message_deflate=False, **options,
     )  # fmt: skip
     config.load()
-    state = _State()
+    state = State()
     state.write_s = write_s
     loop = asyncio.get_running_loop()
     await loop.create_connection(lambda: Connection(config, state, {}), sock=ours)

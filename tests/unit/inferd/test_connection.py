@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from aiconsole.onhost.inferd.listener import Connection, _State
+from aiconsole.onhost.inferd.connection import Connection, State
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
@@ -41,12 +41,12 @@ async def _flood(scope: Any, receive: Callable[..., Any], send: Callable[..., An
 @asynccontextmanager
 async def connected(
     app: Any = _echo, *, read_s: float = 60.0, write_s: float = 60.0
-) -> AsyncIterator[tuple[socket.socket, Connection, _State]]:
+) -> AsyncIterator[tuple[socket.socket, Connection, State]]:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     config = uvicorn.Config(app, http=Connection, ws="none", lifespan="off", log_config=None)
     config.load()
-    state = _State()
+    state = State()
     state.read_s, state.write_s = read_s, write_s
     loop = asyncio.get_running_loop()
     _, made = await loop.create_connection(lambda: Connection(config, state, {}), sock=ours)
@@ -161,3 +161,13 @@ async def test_a_head_without_end() -> None:
         with contextlib.suppress(ConnectionResetError):
             answer = await _read(sock)
         assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_head_in_two_halves_that_are_each_within_the_limit() -> None:
+    async with connected() as (sock, connection, _):
+        loop = asyncio.get_running_loop()
+        half = b"y" * 40_000
+        await loop.sock_sendall(sock, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + half)
+        await _until(lambda: connection._since_bytes > 40_000)
+        await loop.sock_sendall(sock, half + b"\r\n\r\n")
+        assert (await _read(sock)).startswith(b"HTTP/1.1 431 ")
