@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from aiconsole.onhost.inferd.credentials import Credentials
+from aiconsole.onhost.inferd.engine.far import FarHttp
 from aiconsole.onhost.inferd.engine.port import free_port
 from aiconsole.onhost.inferd.engine.protocol import Ask
 from aiconsole.onhost.inferd.engine.remote import RemoteEngine
@@ -110,7 +111,9 @@ async def test_connections_are_kept(room: Path, near: Flawed) -> None:
         for _ in range(3):
             await _text(engine)
         (provider,) = engine._providers
-        connector = provider.upstream._streams.connector
+        transport = provider.upstream._transport
+        assert isinstance(transport, FarHttp)
+        connector = transport._session.connector
         assert connector is not None
         assert sum(map(len, connector._conns.values())) == 1
 

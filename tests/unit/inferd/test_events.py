@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, cast
+from typing import Any
 
-import aiohttp
 import orjson
 import pytest
 
@@ -14,6 +13,7 @@ from aiconsole.onhost.inferd.answer import Answer, Counter
 from aiconsole.onhost.inferd.engine.events import events
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.engine.refusal import RefusalError
+from aiconsole.onhost.inferd.engine.transport import BrokeOffError
 from aiconsole.onhost.inferd.engine.usage import counted_once
 
 ASK = Ask("text", {})
@@ -23,17 +23,24 @@ DONE = b"data: [DONE]\n\n"
 class _Response:
     """What is used of a response: its stream."""
 
+    status = 200
+
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = list(pieces)
-        self.content = self
 
-    async def readany(self) -> bytes:
+    def header(self, name: str) -> str:
+        return ""
+
+    def close(self) -> None:
+        return
+
+    async def pieces(self) -> bytes:
         await asyncio.sleep(0)
         return self._pieces.pop(0) if self._pieces else b""
 
 
 def _made(*pieces: bytes) -> AsyncGenerator[list[Chunk], None]:
-    return events(cast(aiohttp.ClientResponse, _Response(*pieces)))
+    return events(_Response(*pieces))
 
 
 async def _read(
@@ -109,7 +116,7 @@ async def test_a_count_of_nothing_and_no_count_at_all() -> None:
     [[], [_text("a")], [_text("a", end="stop")], [b"data: {oops\n\n"], [b"x" * (9 << 20)]],
 )
 async def test_an_answer_that_is_not_whole(pieces: list[bytes]) -> None:
-    with pytest.raises(aiohttp.ClientError):
+    with pytest.raises(BrokeOffError):
         await _read(_made(*pieces))
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from aiconsole.onhost.inferd.engine.plain_http import EngineGoneError, PlainHttp
+from aiconsole.onhost.inferd.engine.plain_http import Connection, PlainHttp
+from aiconsole.onhost.inferd.engine.transport import BrokeOffError, NotReachedError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
@@ -49,20 +50,30 @@ async def server(
     try:
         yield http, asked
     finally:
-        http.close()
+        await http.close()
         for _ in range(5):  # a connection that was only just made is accepted, and then closed
             await asyncio.sleep(0)
         running.close()
         await asyncio.gather(*talks)
 
 
-async def _one(http: PlainHttp, *, fresh: bool = False) -> tuple[int, bytes]:
-    connection = await http.take(fresh=fresh)
+async def _asked(http: PlainHttp, *, stream: bool = False) -> Connection:
+    return await http.ask("POST", "http://engine/v1/x", b"{}", stream=stream)
+
+
+async def _rest(answer: Connection) -> bytes:
+    found = b""
+    while piece := await answer.pieces():
+        found += piece
+    return found
+
+
+async def _one(http: PlainHttp, *, stream: bool = False) -> tuple[int, bytes]:
+    answer = await _asked(http, stream=stream)
     try:
-        status = await connection.ask(http.request(b"/v1/x", b"{}"))
-        return status, await connection.read()
+        return answer.status, await _rest(answer)
     finally:
-        http.give_back(connection)
+        answer.close()
 
 
 async def test_a_request_as_it_goes_out_and_a_connection_that_is_kept(tmp_path: Path) -> None:
@@ -71,13 +82,12 @@ async def test_a_request_as_it_goes_out_and_a_connection_that_is_kept(tmp_path: 
         asked,
     ):
         assert await _one(http) == (200, b"hi")
-        connection = await http.take(fresh=False)
-        assert connection.idle_since > 0  # the one from before
-        http.give_back(connection)
-    assert asked == [
+        (kept,) = http._idle
+        assert (await _asked(http)) is kept
+    assert asked[0] == (
         b"POST /v1/x HTTP/1.1\r\nHost: engine\r\nAuthorization: Bearer sesame\r\n"
         b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-    ]
+    )
 
 
 async def test_pieces_come_as_they_arrive(tmp_path: Path) -> None:
@@ -89,13 +99,14 @@ async def test_pieces_come_as_they_arrive(tmp_path: Path) -> None:
         writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
 
     async with server(tmp_path, answer) as (http, _):
-        connection = await http.take(fresh=True)
-        assert await connection.ask(http.request(b"/", b"")) == 200
-        assert await connection.pieces() == b"one"
+        answer_ = await _asked(http)
+        assert answer_.status == 200
+        assert await answer_.pieces() == b"one"
+        half = answer_.reusable
         go_on.set()
-        assert await connection.read() == b"two"
-        assert connection.reusable
-        http.give_back(connection)
+        assert await _rest(answer_) == b"two"
+        assert (half, answer_.reusable) == (False, True)
+        answer_.close()
 
 
 async def test_a_body_that_ends_with_the_connection(tmp_path: Path) -> None:
@@ -124,14 +135,14 @@ async def test_an_answer_that_breaks_off(tmp_path: Path, said: bytes) -> None:
         writer.close()
 
     async with server(tmp_path, answer) as (http, _):
-        with pytest.raises(EngineGoneError):
+        with pytest.raises(BrokeOffError):
             await _one(http)
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     http = PlainHttp(lambda make: loop.create_unix_connection(make, str(tmp_path / "none")), "", 1)
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(NotReachedError, match="No such file"):
         await _one(http)
 
 
@@ -140,8 +151,8 @@ async def test_closing_ends_who_waits(tmp_path: Path) -> None:
     async with server(tmp_path, lambda *_: arrived.set()) as (http, _):
         waiting = asyncio.create_task(_one(http))
         await arrived.wait()
-        http.close()
-        with pytest.raises(EngineGoneError):
+        await http.close()
+        with pytest.raises(BrokeOffError):
             await waiting
 
 
@@ -158,13 +169,12 @@ async def test_a_reader_that_waits_holds_the_server_up(tmp_path: Path) -> None:
 
     sent: list[int] = []
     async with server(tmp_path, answer) as (http, _):
-        connection = await http.take(fresh=True)
-        assert await connection.ask(http.request(b"/", b"")) == 200
+        given = await _asked(http)
         for _ in range(50):
             await asyncio.sleep(0.01)
         assert sum(sent) < 8 * 1024 * 1024
-        assert len(await connection.read()) == size
-        http.give_back(connection)
+        assert len(await _rest(given)) == size
+        given.close()
 
 
 async def test_an_old_connection_is_not_used_again(tmp_path: Path) -> None:
@@ -175,6 +185,41 @@ async def test_an_old_connection_is_not_used_again(tmp_path: Path) -> None:
         await _one(http)
         (kept,) = http._idle
         kept.idle_since -= 100.0
-        another = await http.take(fresh=False)
+        another = await _asked(http)
         assert another is not kept
-        http.give_back(another)
+        another.close()
+
+
+async def test_a_request_on_a_connection_that_was_just_closed_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"Content-Length: 2\r\n\r\nhi")
+        if len(asked) == 1:  # without saying so
+            writer.close()
+
+    async with server(tmp_path, answer) as (http, asked):
+        connection = await _asked(http)
+        await _rest(connection)
+        http._open.discard(connection)
+        http._idle.append(connection)  # as it is before the end is heard of
+        connection.idle_since = asyncio.get_running_loop().time()
+        assert await _one(http) == (200, b"hi")
+        assert len(asked) == 2
+
+
+async def test_a_server_that_closes_after_streams_gets_each_on_its_own(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    reply = OK + b"Content-Length: 0\r\n\r\n"
+    async with server(tmp_path, lambda _, w: w.write(reply)) as (_, asked):
+        path = str(tmp_path / "s")
+        http = PlainHttp(
+            lambda make: loop.create_unix_connection(make, path), "", 2, closes_streams=True
+        )
+        await _one(http)
+        (kept,) = http._idle
+        stream = await _asked(http, stream=True)
+        assert stream is not kept
+        assert http._idle == [kept]
+        await http.close()
+        assert len(asked) == 2

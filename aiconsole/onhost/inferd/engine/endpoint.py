@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import Literal
-
-import aiohttp
+from urllib.parse import urlsplit
 
 from aiconsole.onhost.inferd.credentials import Secret
-
-_CONNECT_TIMEOUT_S = 5.0
-_FAR_CONNECT_TIMEOUT_S = 15.0
-_KEPT_S = 2.0  # llama.cpp closes an idle connection after 5 s, and uvicorn does too
-_FAR_KEPT_S = 15.0  # a new one costs a handshake
+from aiconsole.onhost.inferd.engine.far import FarHttp
+from aiconsole.onhost.inferd.engine.plain_http import Connect, PlainHttp
+from aiconsole.onhost.inferd.engine.transport import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +51,25 @@ class Endpoint:
     """How long it may send nothing; None leaves that to somebody who knows what it is doing."""
     quirks: Quirks = Quirks()
 
-    def session(self, connections: int, *, once: bool = False) -> aiohttp.ClientSession:
-        """A pool of connections to it.
-
-        Args:
-            connections: How many at most; 0 is no limit.
-            once: Each connection is for one request.
-        """
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if self.key is not None:
-            headers["Authorization"] = f"Bearer {self.key.reveal()}"
-        connect_s = _CONNECT_TIMEOUT_S if self._is_near else _FAR_CONNECT_TIMEOUT_S
-        return aiohttp.ClientSession(
-            connector=self._connector(connections, once),
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=connect_s, sock_read=self.silence_s
-            ),
-            skip_auto_headers=("User-Agent", "Accept"),
-            auto_decompress=False,
-            trust_env=False,
+    def transport(self, connections: int) -> Transport:
+        """Connections to it; `connections` is how many may be kept for the next request."""
+        key = self.key.reveal() if self.key is not None else ""
+        if not self._is_ours:
+            return FarHttp(key, self.silence_s, self.tls)
+        return PlainHttp(
+            self._connect(), key, connections, closes_streams=self.quirks.closes_streams
         )
 
     @property
-    def _is_near(self) -> bool:
-        return bool(self.socket_path) or self.base_url.startswith("http://127.")
+    def _is_ours(self) -> bool:
+        """Whether it is a process that we watch: who watches it knows when it is silent."""
+        near = bool(self.socket_path) or self.base_url.startswith("http://127.")
+        return near and self.silence_s is None
 
-    def _connector(self, connections: int, once: bool) -> aiohttp.BaseConnector:
-        kept_s = _KEPT_S if self._is_near else _FAR_KEPT_S
+    def _connect(self) -> Connect:
+        loop = asyncio.get_running_loop()
         if self.socket_path:
-            if once:
-                return aiohttp.UnixConnector(self.socket_path, force_close=True, limit=connections)
-            return aiohttp.UnixConnector(
-                self.socket_path, keepalive_timeout=kept_s, limit=connections
-            )
-        tls = self.tls if self.tls is not None else True
-        if once:
-            return aiohttp.TCPConnector(force_close=True, limit=connections, ssl=tls)
-        return aiohttp.TCPConnector(keepalive_timeout=kept_s, limit=connections, ssl=tls)
+            return lambda make: loop.create_unix_connection(make, self.socket_path)
+        url = urlsplit(self.base_url)
+        host, port = url.hostname or "", url.port or 80
+        return lambda make: loop.create_connection(make, host, port)

@@ -5,34 +5,30 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import aiohttp
 import orjson
 
 from aiconsole.onhost.inferd.engine.protocol import Chunk
 from aiconsole.onhost.inferd.engine.refusal import in_stream, refusal
+from aiconsole.onhost.inferd.engine.transport import BrokeOffError, Response
 
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
 
 
-async def events(response: aiohttp.ClientResponse) -> AsyncGenerator[list[Chunk], None]:
+async def events(response: Response) -> AsyncGenerator[list[Chunk], None]:
     """Chunks, as many at a time as arrived together; an empty batch is progress with the prompt.
 
     Raises:
-        aiohttp.ClientError: The server ended without its closing mark, or sent something else.
+        BrokeOffError: The server ended without its closing mark, or sent something else.
         RefusalError: It told of an error.
     """
-    content, rest = response.content, b""
+    rest = b""
     while True:
-        try:
-            data = await content.readany()
-        except RuntimeError as error:
-            # aiohttp's way to say that the connection went down between two reads.
-            raise aiohttp.ClientConnectionError(str(error)) from error
+        data = await response.pieces()
         if not data:
-            raise aiohttp.ClientPayloadError("no [DONE]")
+            raise BrokeOffError("no [DONE]")
         *lines, rest = (rest + data).split(b"\n")
         if len(rest) > _MAX_EVENT_BYTES:
-            raise aiohttp.ClientPayloadError("an event without end")
+            raise BrokeOffError("an event without end")
         batch: list[Chunk] = []
         done = progress = False
         for line in lines:
@@ -79,9 +75,9 @@ def decode(data: bytes) -> Any:
     """JSON of a server.
 
     Raises:
-        aiohttp.ClientPayloadError: It is none.
+        BrokeOffError: It is none.
     """
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise aiohttp.ClientPayloadError("an event that is not JSON") from error
+        raise BrokeOffError("an event that is not JSON") from error

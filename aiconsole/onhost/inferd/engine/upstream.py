@@ -13,13 +13,13 @@ from contextlib import aclosing
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import aiohttp
 import orjson
 
 from aiconsole.onhost.inferd.engine.endpoint import Endpoint
 from aiconsole.onhost.inferd.engine.events import decode, events
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk, Kind
 from aiconsole.onhost.inferd.engine.refusal import RefusalError, gone, read, refusal
+from aiconsole.onhost.inferd.engine.transport import BrokeOffError, NotReachedError, Response
 from aiconsole.onhost.inferd.engine.usage import counted_once
 
 _PATHS: dict[Kind, str] = {"chat": "/chat/completions", "text": "/completions"}
@@ -31,9 +31,9 @@ _LONGEST_PAUSE_S = 3600.0
 
 
 class OpenAIUpstream:
-    """Speaks to one server, on connections of two kinds.
+    """Speaks to one server.
 
-    llama.cpp closes the connection after a stream without saying so in a header: a pooled
+    llama.cpp closes the connection after a stream without saying so in a header: a kept
     connection would break under the next request, so each stream has its own there. After a whole
     answer the connection is good for the next one, which spares the server a thread's start.
     """
@@ -43,31 +43,29 @@ class OpenAIUpstream:
 
         Args:
             endpoint: The server.
-            connections: How many may be kept for whole answers; each one may occupy a thread.
+            connections: How many may be kept for the next request; each may occupy a thread.
         """
         self.endpoint = endpoint
         self._quirks = endpoint.quirks
-        self._streams = endpoint.session(0, once=endpoint.quirks.closes_streams)
-        self._answers = endpoint.session(connections)
-        self._open: set[aiohttp.ClientResponse] = set()
+        self._transport = endpoint.transport(connections)
         self._tells_usage = True
 
     async def close(self) -> None:
         """Break off what runs, and close what is open."""
-        for response in self._open:
-            response.close()  # closing the session alone would leave its reader waiting
-        await self._streams.close()
-        await self._answers.close()
+        await self._transport.close()
 
     async def healthy(self) -> bool:
         """Whether the server says that it is ready."""
         url = self.endpoint.root_url + self.endpoint.health_path
-        limit = aiohttp.ClientTimeout(total=_HEALTH_TIMEOUT_S)
         try:
-            async with self._streams.get(url, timeout=limit, allow_redirects=False) as response:
-                return response.status == 200
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError):
+            response = await asyncio.wait_for(
+                self._transport.ask("GET", url, b""), _HEALTH_TIMEOUT_S
+            )
+        except (OSError, asyncio.TimeoutError):
             return False
+        status = response.status
+        response.close()
+        return status == 200
 
     async def stream(
         self, ask: Ask, *, tell_progress: bool = False
@@ -80,7 +78,6 @@ class OpenAIUpstream:
             RefusalError: Refused by the server, or broken off by it.
         """
         response = await self._opened(ask, tell_progress and self._quirks.tells_progress)
-        self._open.add(response)
         try:
             made = events(response)
             if not self._quirks.sums_usage:
@@ -90,11 +87,10 @@ class OpenAIUpstream:
                     yield batch
             if not self._quirks.closes_streams:
                 await _to_the_end(response)
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+        except (OSError, asyncio.TimeoutError) as error:
             raise _lost(error) from error
         finally:
-            self._open.discard(response)
-            response.close()  # of no effect on a connection whose answer was read to its end
+            response.close()
 
     async def whole(self, ask: Ask) -> list[Chunk]:
         """One answer at a stroke, as one chunk: half the work for the server of a short answer.
@@ -103,7 +99,7 @@ class OpenAIUpstream:
             RefusalError: Refused by the server, or broken off by it.
         """
         body = {**self._fields(ask.body), "stream": False}
-        response = await self._post(self._answers, _PATHS[ask.kind], body)
+        response = await self._post(_PATHS[ask.kind], body)
         fields = await self._decoded(response)
         for choice in fields["choices"]:
             if "message" in choice:
@@ -118,9 +114,7 @@ class OpenAIUpstream:
         Raises:
             RefusalError: Refused by the server, or broken off by it.
         """
-        return await self._decoded(
-            await self._post(self._answers, "/embeddings", self._fields(body))
-        )
+        return await self._decoded(await self._post("/embeddings", self._fields(body)))
 
     async def models(self) -> list[str]:
         """Names of the models that it says it has; empty where it does not say it in this way.
@@ -128,7 +122,7 @@ class OpenAIUpstream:
         Raises:
             RefusalError: Refused by the server, or broken off by it.
         """
-        fields = await self._decoded(await self._send(self._answers, "GET", "/models", b""))
+        fields = await self._decoded(await self._send("GET", "/models", b""))
         data = fields.get("data")
         items = data if isinstance(data, list) else []
         return [str(item["id"]) for item in items if isinstance(item, dict) and "id" in item]
@@ -140,10 +134,10 @@ class OpenAIUpstream:
             RefusalError: It does not answer.
         """
         url = self.endpoint.root_url + self.endpoint.metrics_path
-        response = await self._request(self._streams, "GET", url, b"")
+        response = await self._request("GET", url, b"")
         return await self._read(response, _MAX_ANSWER_BYTES)
 
-    async def _opened(self, ask: Ask, tell_progress: bool) -> aiohttp.ClientResponse:
+    async def _opened(self, ask: Ask, tell_progress: bool) -> Response:
         """Ask for a stream; a server that does not know how to count in one is asked without."""
         body: dict[str, Any] = {**self._fields(ask.body), "stream": True}
         if tell_progress:
@@ -152,7 +146,7 @@ class OpenAIUpstream:
             if self._tells_usage:
                 body["stream_options"] = {"include_usage": True}
             try:
-                return await self._post(self._streams, _PATHS[ask.kind], body)
+                return await self._post(_PATHS[ask.kind], body, stream=True)
             except RefusalError as error:
                 said = error.said
                 if not self._tells_usage or said is None or said.status not in (400, 422):
@@ -173,56 +167,50 @@ class OpenAIUpstream:
             body[quirks.max_tokens_field] = body.pop("max_tokens")
         return body
 
-    async def _decoded(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
+    async def _decoded(self, response: Response) -> dict[str, Any]:
         data = await self._read(response, _MAX_ANSWER_BYTES)
         try:
             fields = decode(data)
-        except aiohttp.ClientPayloadError as error:
+        except BrokeOffError as error:
             raise gone() from error
         if not isinstance(fields, dict):
             raise gone()
         return fields
 
-    async def _read(self, response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    async def _read(self, response: Response, limit_bytes: int) -> bytes:
         parts, size = [], 0
-        self._open.add(response)
         try:
-            while data := await response.content.readany():
+            while data := await response.pieces():
                 size += len(data)
                 if size > limit_bytes:
-                    raise aiohttp.ClientPayloadError(f"more than {limit_bytes} bytes")
+                    raise BrokeOffError(f"more than {limit_bytes} bytes")
                 parts.append(data)
             return b"".join(parts)
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError, RuntimeError) as error:
+        except (OSError, asyncio.TimeoutError) as error:
             raise _lost(error) from error
         finally:
-            self._open.discard(response)
             response.close()
 
-    async def _post(
-        self, session: aiohttp.ClientSession, path: str, body: dict[str, Any]
-    ) -> aiohttp.ClientResponse:
-        return await self._send(session, "POST", path, orjson.dumps(body))
+    async def _post(self, path: str, body: dict[str, Any], *, stream: bool = False) -> Response:
+        return await self._send("POST", path, orjson.dumps(body), stream=stream)
 
-    async def _send(
-        self, session: aiohttp.ClientSession, method: str, path: str, data: bytes
-    ) -> aiohttp.ClientResponse:
-        return await self._request(session, method, self.endpoint.base_url + path, data)
+    async def _send(self, method: str, path: str, data: bytes, *, stream: bool = False) -> Response:
+        return await self._request(method, self.endpoint.base_url + path, data, stream=stream)
 
     async def _request(
-        self, session: aiohttp.ClientSession, method: str, url: str, data: bytes
-    ) -> aiohttp.ClientResponse:
+        self, method: str, url: str, data: bytes, *, stream: bool = False
+    ) -> Response:
         """Send a request; the answer's head has come and says 200."""
         try:
-            response = await session.request(method, url, data=data or None, allow_redirects=False)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            response = await self._transport.ask(method, url, data, stream=stream)
+        except NotReachedError as error:
             raise gone("not-reached") from error
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+        except (OSError, asyncio.TimeoutError) as error:
             raise _lost(error) from error
-        encoding = response.headers.get("Content-Encoding", "identity")
+        encoding = response.header("Content-Encoding") or "identity"
         if response.status == 200 and encoding == "identity":
             return response
-        pause_s = _pause_s(response.headers.get("Retry-After", ""))
+        pause_s = _pause_s(response.header("Retry-After"))
         body = await self._read(response, _MAX_ERROR_BYTES)
         if response.status == 200:
             body = b'{"error": "it packs its answers, though it was asked not to"}'
@@ -232,13 +220,12 @@ class OpenAIUpstream:
         raise refusal(read(status, body, pause_s))
 
 
-async def _to_the_end(response: aiohttp.ClientResponse) -> None:
+async def _to_the_end(response: Response) -> None:
     """Read what follows the closing mark, so that the connection is good for the next request."""
-    if response.content.at_eof():
-        return
     try:
-        await asyncio.wait_for(response.content.read(), _TAIL_S)
-    except (aiohttp.ClientError, OSError, asyncio.TimeoutError, RuntimeError):
+        while await asyncio.wait_for(response.pieces(), _TAIL_S):
+            pass
+    except (OSError, asyncio.TimeoutError):
         return  # the answer is whole; only its connection is lost
 
 
