@@ -28,8 +28,8 @@ def main() -> None:
     """Print requests a second of each."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
-    null = _serve("tests.bench._null_daemon", "", {cores[0]})
-    null_streamed = _serve("tests.bench._null_daemon", "", {cores[0]}, stream=True)
+    null = _serve("tests.fixtures.null_inferd", "", {cores[0]})
+    null_streamed = _serve("tests.fixtures.null_inferd", "", {cores[0]}, stream=True)
     cached = _serve("aiconsole.onhost.inferd", _CACHE, {cores[0]})
     cached_streamed = _serve("aiconsole.onhost.inferd", _CACHE, {cores[0]}, stream=True)
     os.sched_setaffinity(0, set(cores))

@@ -13,9 +13,9 @@ from pathlib import Path
 import uvloop
 
 from aiconsole.onhost.inferd import settings as settings_file
-from aiconsole.onhost.inferd import sockets
 from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.daemon import EXIT_CONFIG, EXIT_FAILED, Daemon, Place
+from aiconsole.onhost.inferd.network import sockets
 from aiconsole.onhost.inferd.notify import Notifier
 from aiconsole.onhost.inferd.start_error import StartError
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import orjson
 
-from aiconsole.onhost.inferd import ask as asking
 from aiconsole.onhost.inferd.errors import ApiError, bad_request, unavailable
 from aiconsole.onhost.inferd.exchange import Exchange, Scope
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.handshake import Check, Receive, Send
+from aiconsole.onhost.inferd.network.socket_connection import END
+from aiconsole.onhost.inferd.reply.spoken import Spoken
+from aiconsole.onhost.inferd.request import ask as asking
 from aiconsole.onhost.inferd.serving import Serving
-from aiconsole.onhost.inferd.socket_connection import END
-from aiconsole.onhost.inferd.spoken import Spoken
 
 log = logging.getLogger("inferd.stream")
 

@@ -16,14 +16,14 @@ from aiconsole.onhost.inferd.app import admin_app, public_app
 from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.make import make_engine
 from aiconsole.onhost.inferd.gateway import Gateway
-from aiconsole.onhost.inferd.listener import Listener
+from aiconsole.onhost.inferd.network.listener import Listener
+from aiconsole.onhost.inferd.network.sockets import admin_socket, is_open_to_all
+from aiconsole.onhost.inferd.network.tls import certificate
 from aiconsole.onhost.inferd.notify import Notifier
 from aiconsole.onhost.inferd.reload import Parts, Reload
 from aiconsole.onhost.inferd.settings import Settings
-from aiconsole.onhost.inferd.sockets import admin_socket, is_open_to_all
 from aiconsole.onhost.inferd.start_error import StartError
 from aiconsole.onhost.inferd.tally import DaemonState, Tally
-from aiconsole.onhost.inferd.tls import certificate
 from aiconsole.onhost.inferd.verify import Verification
 
 log = logging.getLogger("inferd")

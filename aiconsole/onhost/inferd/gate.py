@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 from starlette.exceptions import HTTPException
 
 from aiconsole.onhost.inferd import exchange as exchanges
+from aiconsole.onhost.inferd.access.cors import Cors
 from aiconsole.onhost.inferd.access.door import rejection_of
-from aiconsole.onhost.inferd.body import ClientGoneError
-from aiconsole.onhost.inferd.cors import Cors
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.exchange import Exchange, Scope
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.handshake import Handshake, SocketApp
+from aiconsole.onhost.inferd.request.body import ClientGoneError
 
 log = logging.getLogger("inferd.gate")
 

@@ -10,10 +10,10 @@ from typing import get_args
 
 from aiconsole import __version__
 from aiconsole.onhost.inferd import cpu
+from aiconsole.onhost.inferd.access.cors import Cors
 from aiconsole.onhost.inferd.access.door import Door
 from aiconsole.onhost.inferd.audit.log import Audit
 from aiconsole.onhost.inferd.cache.cache import Cache
-from aiconsole.onhost.inferd.cors import Cors
 from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.protocol import Engine, EngineState
 from aiconsole.onhost.inferd.exchange import Exchange
@@ -21,10 +21,10 @@ from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
 from aiconsole.onhost.inferd.limits.admission import Admission
 from aiconsole.onhost.inferd.limits.meter import Meter
 from aiconsole.onhost.inferd.metrics import Metrics
+from aiconsole.onhost.inferd.request.served import Served
 from aiconsole.onhost.inferd.series.engine_page import EnginePage
 from aiconsole.onhost.inferd.series.measure import Measure
 from aiconsole.onhost.inferd.series.vllm import VllmNames
-from aiconsole.onhost.inferd.served import Served
 from aiconsole.onhost.inferd.settings import AuthSettings, MetricsSettings, Settings
 from aiconsole.onhost.inferd.tally import Tally
 

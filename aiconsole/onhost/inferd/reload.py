@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from aiconsole.onhost.inferd.cors import Cors
+from aiconsole.onhost.inferd.access.cors import Cors
 from aiconsole.onhost.inferd.gateway import Gateway
-from aiconsole.onhost.inferd.listener import Listener
-from aiconsole.onhost.inferd.served import Served
+from aiconsole.onhost.inferd.network.listener import Listener
+from aiconsole.onhost.inferd.network.tls import Certificate
+from aiconsole.onhost.inferd.request.served import Served
 from aiconsole.onhost.inferd.settings import (
     AuditSettings,
     AuthSettings,
@@ -26,7 +27,6 @@ from aiconsole.onhost.inferd.settings import (
 )
 from aiconsole.onhost.inferd.settings.table import Table
 from aiconsole.onhost.inferd.start_error import StartError
-from aiconsole.onhost.inferd.tls import Certificate
 
 log = logging.getLogger("inferd.reload")
 

@@ -6,12 +6,10 @@ import asyncio
 import time
 from contextlib import aclosing
 
-from aiconsole.onhost.inferd.answer import Counter
 from aiconsole.onhost.inferd.audit.prompt import note_prompt
 from aiconsole.onhost.inferd.cache.entry import Entry
 from aiconsole.onhost.inferd.cache.recorder import Recorder
 from aiconsole.onhost.inferd.cache.replay import replay
-from aiconsole.onhost.inferd.delivery import Delivery
 from aiconsole.onhost.inferd.engine.protocol import Ask
 from aiconsole.onhost.inferd.errors import ApiError, timed_out, unavailable
 from aiconsole.onhost.inferd.exchange import Exchange
@@ -20,6 +18,8 @@ from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.lifeline import CutReason, Lifeline
 from aiconsole.onhost.inferd.limits.charge import FREE
 from aiconsole.onhost.inferd.limits.whose import whose
+from aiconsole.onhost.inferd.reply.answer import Counter
+from aiconsole.onhost.inferd.reply.delivery import Delivery
 
 _REJECTIONS = {
     "queue_full": "queue",

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from aiconsole.onhost.inferd.answer import Answer, Counter
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
+from aiconsole.onhost.inferd.reply.answer import Answer, Counter
 
 
 def _chunk(fields: dict[str, Any], *, plain: bool = False) -> Chunk:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from aiconsole.onhost.inferd import ask as asking
-from aiconsole.onhost.inferd import plain
 from aiconsole.onhost.inferd.engine.protocol import Kind
 from aiconsole.onhost.inferd.errors import ApiError
-from aiconsole.onhost.inferd.served import Served
+from aiconsole.onhost.inferd.request import ask as asking
+from aiconsole.onhost.inferd.request import plain
+from aiconsole.onhost.inferd.request.served import Served
 
 HI = [{"role": "user", "content": "hi"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from aiconsole.onhost.inferd.answer import Counter
 from aiconsole.onhost.inferd.cache.cache import Cache
 from aiconsole.onhost.inferd.cache.entry import Entry
 from aiconsole.onhost.inferd.cache.recorder import Recorder
 from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.exchange import Exchange
+from aiconsole.onhost.inferd.reply.answer import Counter
 from aiconsole.onhost.inferd.settings import CacheSettings
 from aiconsole.onhost.inferd.start_error import StartError
 

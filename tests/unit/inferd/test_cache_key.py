@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiconsole.onhost.inferd import ask as asking
 from aiconsole.onhost.inferd.access.grant import Grant
 from aiconsole.onhost.inferd.audit.prompt import note_prompt
 from aiconsole.onhost.inferd.cache.key import Keys
 from aiconsole.onhost.inferd.exchange import Exchange
-from aiconsole.onhost.inferd.served import Served
+from aiconsole.onhost.inferd.request import ask as asking
+from aiconsole.onhost.inferd.request.served import Served
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 9, "temperature": 0}
 

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from aiconsole.onhost.inferd.answer import Answer, Counter
 from aiconsole.onhost.inferd.cache.entry import Entry
 from aiconsole.onhost.inferd.cache.replay import as_chunks
 from aiconsole.onhost.inferd.engine.protocol import Ask
+from aiconsole.onhost.inferd.reply.answer import Answer, Counter
 
 CALLS = [
     {"id": "a", "type": "function", "function": {"name": "up", "arguments": '{"x":1}'}},

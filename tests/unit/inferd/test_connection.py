@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from aiconsole.onhost.inferd.connection import Connection, State
+from aiconsole.onhost.inferd.network.connection import Connection, State
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"

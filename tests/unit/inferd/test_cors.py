@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from aiconsole.onhost.inferd.cors import Cors
+from aiconsole.onhost.inferd.access.cors import Cors
 from aiconsole.onhost.inferd.settings import CorsSettings
 
 PAGE = "https://chat.example.com"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-from aiconsole.onhost.inferd.crowd import Crowd
+from aiconsole.onhost.inferd.network.crowd import Crowd
 
 
 class Guest:

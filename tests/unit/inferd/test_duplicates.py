@@ -7,7 +7,7 @@ import json
 import orjson
 import pytest
 
-from aiconsole.onhost.inferd.duplicates import has_duplicates
+from aiconsole.onhost.inferd.request.duplicates import has_duplicates
 
 LONG = b'"x": "' + b"y" * 70_000 + b'"'
 

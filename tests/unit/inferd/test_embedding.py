@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from aiconsole.onhost.inferd.embedding import Embedding
 from aiconsole.onhost.inferd.errors import ApiError
-from aiconsole.onhost.inferd.served import Served
+from aiconsole.onhost.inferd.request.embedding import Embedding
+from aiconsole.onhost.inferd.request.served import Served
 
 SERVED = Served("m")
 

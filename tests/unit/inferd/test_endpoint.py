@@ -14,7 +14,7 @@ from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.llama import LlamaEngine
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.gateway import Gateway
-from aiconsole.onhost.inferd.served import Served
+from aiconsole.onhost.inferd.request.served import Served
 from aiconsole.onhost.inferd.settings import ModelSettings, Settings
 from aiconsole.onhost.inferd.tally import Tally
 

@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
-from aiconsole.onhost.inferd.answer import Answer, Counter
 from aiconsole.onhost.inferd.engine.events import events
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.engine.refusal import RefusalError
 from aiconsole.onhost.inferd.engine.transport import BrokeOffError
 from aiconsole.onhost.inferd.engine.usage import counted_once
+from aiconsole.onhost.inferd.reply.answer import Answer, Counter
 
 ASK = Ask("text", {})
 DONE = b"data: [DONE]\n\n"

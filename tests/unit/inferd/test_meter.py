@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from aiconsole.onhost.inferd.access.grant import Grant
-from aiconsole.onhost.inferd.answer import Counter
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.exchange import Exchange
@@ -16,6 +15,7 @@ from aiconsole.onhost.inferd.limits.charge import expected
 from aiconsole.onhost.inferd.limits.daybook import FILE, DayBook
 from aiconsole.onhost.inferd.limits.meter import Meter
 from aiconsole.onhost.inferd.limits.whose import whose
+from aiconsole.onhost.inferd.reply.answer import Counter
 from aiconsole.onhost.inferd.settings.limits import LimitSettings
 
 NOON = 20_000 * 86_400 + 43_200.0

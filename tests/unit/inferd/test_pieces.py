@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 
-from aiconsole.onhost.inferd.answer import Counter
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.errors import ApiError
-from aiconsole.onhost.inferd.logprobs import TokenLists
-from aiconsole.onhost.inferd.pieces import pieces
+from aiconsole.onhost.inferd.reply.answer import Counter
+from aiconsole.onhost.inferd.reply.logprobs import TokenLists
+from aiconsole.onhost.inferd.reply.pieces import pieces
 
 
 def _chunk(*choices: dict[str, Any], plain: bool = True) -> Chunk:

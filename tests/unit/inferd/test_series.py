@@ -10,13 +10,13 @@ import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from aiconsole.onhost.inferd.answer import Counter
 from aiconsole.onhost.inferd.credentials import Credentials
 from aiconsole.onhost.inferd.engine.llama import LlamaEngine
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.exchange import Exchange
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.metrics import REJECTIONS, Metrics
+from aiconsole.onhost.inferd.reply.answer import Counter
 from aiconsole.onhost.inferd.series.measure import Measure
 from aiconsole.onhost.inferd.series.vllm import VllmNames
 from aiconsole.onhost.inferd.settings import Settings
@@ -119,7 +119,7 @@ def test_vllms_names_say_the_same() -> None:
 
 def test_each_token_counts_with_its_own_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 10.0
-    monkeypatch.setattr("aiconsole.onhost.inferd.answer.time.perf_counter", lambda: now)
+    monkeypatch.setattr("aiconsole.onhost.inferd.reply.answer.time.perf_counter", lambda: now)
     counter = Counter(Ask("chat", {}), 9.0)
     for gap_s, pieces in ((0.5, 1), (0.02, 1), (0.04, 4), (3.0, 1)):
         now += gap_s

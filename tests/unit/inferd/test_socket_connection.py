@@ -10,8 +10,8 @@ from typing import Any
 
 import uvicorn
 
-from aiconsole.onhost.inferd.connection import Connection, State
-from aiconsole.onhost.inferd.socket_connection import SocketConnection
+from aiconsole.onhost.inferd.network.connection import Connection, State
+from aiconsole.onhost.inferd.network.socket_connection import SocketConnection
 
 HEAD = (
     b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from aiconsole.onhost.inferd.sockets import admin_socket, handed_over, is_open_to_all, listen_on
+from aiconsole.onhost.inferd.network.sockets import (
+    admin_socket,
+    handed_over,
+    is_open_to_all,
+    listen_on,
+)
 from aiconsole.onhost.inferd.start_error import StartError
 
 

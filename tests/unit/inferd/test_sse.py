@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from aiconsole.onhost.inferd.sse import EventStream, event
+from aiconsole.onhost.inferd.reply.sse import EventStream, event
 
 
 class Sent:

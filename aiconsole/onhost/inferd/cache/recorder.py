@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from aiconsole.onhost.inferd.answer import Answer, Counter
 from aiconsole.onhost.inferd.cache.entry import Entry
 from aiconsole.onhost.inferd.cache.flight import Flight
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
+from aiconsole.onhost.inferd.reply.answer import Answer, Counter
 
 _KEPT_REASONS = frozenset({"stop", "length", "tool_calls", "function_call"})
 """Ends that the same request would come to again; a filter of a provider may change its mind."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from aiconsole.onhost.inferd.answer import Counter
 from aiconsole.onhost.inferd.cache.entry import Entry
-from aiconsole.onhost.inferd.delivery import Delivery, Whole
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
+from aiconsole.onhost.inferd.reply.answer import Counter
+from aiconsole.onhost.inferd.reply.delivery import Delivery, Whole
 
 
 async def replay(entry: Entry, ask: Ask, delivery: Delivery, counter: Counter) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from aiconsole.onhost.inferd.answer import Counter
 from aiconsole.onhost.inferd.engine.protocol import Ask
+from aiconsole.onhost.inferd.reply.answer import Counter
 
 _BYTES_PER_TOKEN = 4
 _ANSWER_TOKENS = 1024

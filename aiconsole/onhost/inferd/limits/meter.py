@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aiconsole.onhost.inferd.answer import Counter
 from aiconsole.onhost.inferd.engine.protocol import Ask
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.exchange import Exchange
@@ -14,6 +13,7 @@ from aiconsole.onhost.inferd.limits.daybook import DayBook
 from aiconsole.onhost.inferd.limits.headers import duration, tell
 from aiconsole.onhost.inferd.limits.rate import Allowance, Rate
 from aiconsole.onhost.inferd.limits.whose import whose
+from aiconsole.onhost.inferd.reply.answer import Counter
 from aiconsole.onhost.inferd.settings.limits import LimitSettings
 
 _API = "/v1/"

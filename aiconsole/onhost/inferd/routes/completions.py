@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aiconsole.onhost.inferd import ask as asking
-from aiconsole.onhost.inferd import body
 from aiconsole.onhost.inferd import exchange as exchanges
 from aiconsole.onhost.inferd.cache import wish
-from aiconsole.onhost.inferd.delivery import Delivery, Streamed, Whole
 from aiconsole.onhost.inferd.engine.protocol import Kind
 from aiconsole.onhost.inferd.exchange import Scope
 from aiconsole.onhost.inferd.gate import Receive, Send
 from aiconsole.onhost.inferd.gateway import Gateway
-from aiconsole.onhost.inferd.logprobs import TokenLists
+from aiconsole.onhost.inferd.reply.delivery import Delivery, Streamed, Whole
+from aiconsole.onhost.inferd.reply.logprobs import TokenLists
+from aiconsole.onhost.inferd.request import ask as asking
+from aiconsole.onhost.inferd.request import body
 from aiconsole.onhost.inferd.serving import Serving
 
 _ROUTES: dict[Kind, str] = {"chat": "chat", "text": "completions"}

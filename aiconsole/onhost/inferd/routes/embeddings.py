@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from aiconsole.onhost.inferd import body
 from aiconsole.onhost.inferd import exchange as exchanges
 from aiconsole.onhost.inferd.cache.recorder import Recorder
-from aiconsole.onhost.inferd.delivery import Whole
-from aiconsole.onhost.inferd.embedding import Embedding
 from aiconsole.onhost.inferd.engine.protocol import Ask
 from aiconsole.onhost.inferd.exchange import Exchange, Scope
 from aiconsole.onhost.inferd.gate import Receive, Send
 from aiconsole.onhost.inferd.gateway import Gateway
+from aiconsole.onhost.inferd.reply.delivery import Whole
+from aiconsole.onhost.inferd.request import body
+from aiconsole.onhost.inferd.request.embedding import Embedding
 from aiconsole.onhost.inferd.serving import Serving
 
 

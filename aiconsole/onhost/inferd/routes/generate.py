@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aiconsole.onhost.inferd import ask as asking
-from aiconsole.onhost.inferd import body, plain
 from aiconsole.onhost.inferd import exchange as exchanges
 from aiconsole.onhost.inferd.cache import wish
 from aiconsole.onhost.inferd.exchange import Scope
 from aiconsole.onhost.inferd.gate import Receive, Send
 from aiconsole.onhost.inferd.gateway import Gateway
-from aiconsole.onhost.inferd.generated import Generated, GeneratedStream
-from aiconsole.onhost.inferd.plain import PlainRoute
+from aiconsole.onhost.inferd.reply.generated import Generated, GeneratedStream
+from aiconsole.onhost.inferd.request import ask as asking
+from aiconsole.onhost.inferd.request import body, plain
+from aiconsole.onhost.inferd.request.plain import PlainRoute
 from aiconsole.onhost.inferd.serving import Serving
 
 

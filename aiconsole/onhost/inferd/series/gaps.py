@@ -8,7 +8,7 @@ from itertools import accumulate
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from aiconsole.onhost.inferd.answer import GAP_BOUNDS_S
+from aiconsole.onhost.inferd.reply.answer import GAP_BOUNDS_S
 
 _NAME = "inferd_inter_token_latency_seconds"
 _LABELS = [*map(str, GAP_BOUNDS_S), "+Inf"]

@@ -7,8 +7,8 @@ from typing import Any
 
 from aiconsole.onhost.inferd.engine.protocol import Ask, Kind, Wish
 from aiconsole.onhost.inferd.errors import ApiError, bad_request
-from aiconsole.onhost.inferd.messages import messages, response_format, tools
-from aiconsole.onhost.inferd.served import Served
+from aiconsole.onhost.inferd.request.messages import messages, response_format, tools
+from aiconsole.onhost.inferd.request.served import Served
 
 _MAX_CHOICES = 16
 _MAX_STOPS = 16

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from aiconsole.onhost.inferd.duplicates import has_duplicates
 from aiconsole.onhost.inferd.errors import ApiError, bad_request
 from aiconsole.onhost.inferd.exchange import Scope, header
+from aiconsole.onhost.inferd.request.duplicates import has_duplicates
 
 
 class ClientGoneError(Exception):

@@ -11,10 +11,10 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from aiconsole.onhost.inferd.crowd import Crowd
 from aiconsole.onhost.inferd.errors import ApiError, unavailable
-from aiconsole.onhost.inferd.socket_connection import SocketConnection, http_answer
-from aiconsole.onhost.inferd.together import Together
+from aiconsole.onhost.inferd.network.crowd import Crowd
+from aiconsole.onhost.inferd.network.socket_connection import SocketConnection, http_answer
+from aiconsole.onhost.inferd.network.together import Together
 
 USUAL_S = 60.0
 _HEAD_LIMIT_BYTES = 64 * 1024

@@ -17,9 +17,9 @@ from weakref import WeakSet
 
 import uvicorn
 
-from aiconsole.onhost.inferd.connection import USUAL_S, Connection, State
 from aiconsole.onhost.inferd.gate import Gate
-from aiconsole.onhost.inferd.socket_connection import SocketConnection
+from aiconsole.onhost.inferd.network.connection import USUAL_S, Connection, State
+from aiconsole.onhost.inferd.network.socket_connection import SocketConnection
 
 log = logging.getLogger("inferd.listener")
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol, cast
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from aiconsole.onhost.inferd.crowd import Crowd
 from aiconsole.onhost.inferd.errors import ApiError
+from aiconsole.onhost.inferd.network.crowd import Crowd
 
 END = "inferd.end"
 """Type of the message that tells the application to finish what runs, and then to close."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import orjson
 
 from aiconsole.onhost.inferd.errors import ApiError, bad_request
-from aiconsole.onhost.inferd.served import Served
+from aiconsole.onhost.inferd.request.served import Served
 
 Encoding: TypeAlias = Literal["float", "base64"]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import orjson
 
-from aiconsole.onhost.inferd.answer import Counter
-from aiconsole.onhost.inferd.delivery import Whole
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.exchange import Exchange
 from aiconsole.onhost.inferd.gate import Send
-from aiconsole.onhost.inferd.pieces import pieces
-from aiconsole.onhost.inferd.sse import EventStream, event
+from aiconsole.onhost.inferd.reply.answer import Counter
+from aiconsole.onhost.inferd.reply.delivery import Whole
+from aiconsole.onhost.inferd.reply.pieces import pieces
+from aiconsole.onhost.inferd.reply.sse import EventStream, event
 
 
 class Generated(Whole):

@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from aiconsole.onhost.inferd.answer import Counter
 from aiconsole.onhost.inferd.engine.protocol import Chunk
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.exchange import Exchange
-from aiconsole.onhost.inferd.pieces import pieces
+from aiconsole.onhost.inferd.reply.answer import Counter
+from aiconsole.onhost.inferd.reply.pieces import pieces
 
 
 class Spoken:

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from aiconsole.onhost.inferd.answer import Answer, Counter
 from aiconsole.onhost.inferd.engine.protocol import Ask, Chunk
 from aiconsole.onhost.inferd.errors import ApiError
 from aiconsole.onhost.inferd.gate import Send
-from aiconsole.onhost.inferd.sse import EventStream, event
+from aiconsole.onhost.inferd.reply.answer import Answer, Counter
+from aiconsole.onhost.inferd.reply.sse import EventStream, event
 
 _DONE = event(b"[DONE]")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
-from aiconsole.onhost.inferd.answer import Counter
-from aiconsole.onhost.inferd.delivery import Delivery
 from aiconsole.onhost.inferd.engine.protocol import Chunk
 from aiconsole.onhost.inferd.errors import ApiError
+from aiconsole.onhost.inferd.reply.answer import Counter
+from aiconsole.onhost.inferd.reply.delivery import Delivery
 
 
 class TokenLists:
