@@ -158,6 +158,11 @@ def test_openai_and_a_key(room: Path, tiny_model: Path) -> None:
             assert refused.value.code == "invalid_api_key"
 
 
+def _complete_often(api: openai.OpenAI) -> None:
+    for _ in range(20):
+        api.completions.create(model="tiny", prompt="hi", max_tokens=1)
+
+
 def test_openai_and_a_rate(room: Path, tiny_model: Path) -> None:
     """It waits as long as it is told, and its own second try gets through."""
     limits = "key_requests_per_minute = 60\nburst_s = 1"
@@ -166,8 +171,7 @@ def test_openai_and_a_rate(room: Path, tiny_model: Path) -> None:
         url = f"{running.url}/v1"
         with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as hasty:
             with pytest.raises(openai.RateLimitError) as refused:
-                for _ in range(20):
-                    hasty.completions.create(model="tiny", prompt="hi", max_tokens=1)
+                _complete_often(hasty)
             assert refused.value.code == "rate_limit_exceeded"
             assert int(refused.value.response.headers["retry-after"]) >= 1
         with openai.OpenAI(base_url=url, api_key="none", max_retries=5) as patient:
