@@ -36,7 +36,8 @@ class Door:
             StartError: The keys for tokens cannot be used.
         """
         self.required = settings.required or open_to_all
-        self.keys = KeyFile(Path(settings.keys_file) if settings.keys_file else None)
+        path = Path(settings.keys_file) if settings.keys_file else None
+        self.keys = KeyFile(path, needed=self.required)
         self._tokens: Tokens | None = None
         if settings.jwt is not None:
             # Late: a daemon without tokens need not load what checks them.

@@ -33,8 +33,10 @@ class KeyFile:
     alone.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, needed: bool = True) -> None:
         self._path = path
+        # Where the service asks for no key, a file that is not there is nobody's trouble.
+        self._loudness = logging.WARNING if needed else logging.DEBUG
         self._seen: tuple[int, int, int] | None = None
         self._keys: dict[str, ClientKey] = {}
         self._told = ""
@@ -131,7 +133,7 @@ class KeyFile:
         more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
         told = "; ".join(faults[:_TOLD]) + more
         if told and told != self._told:
-            log.warning("client keys are refused: %s", told)
+            log.log(self._loudness, "client keys are refused: %s", told)
         self._told = told
 
 
