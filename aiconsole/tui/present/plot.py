@@ -15,6 +15,9 @@ _ESCAPE = re.compile(r"\x1b\[([0-9;]*)m")
 _TICKS = 5
 _ROWS_FOR_FIVE = 13
 
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
+"""Distances of the marks of a time axis."""
+
 
 def plot(
     curves: Sequence[Curve],
@@ -77,8 +80,10 @@ def _stretches(
 
 
 def _time_ticks(times_unix_s: Sequence[float]) -> tuple[list[float], list[str]]:
+    """Marks at whole steps back from now, so that each label is true to its place."""
     span = times_unix_s[-1] - times_unix_s[0]
-    places = [-span * i / (_TICKS - 1) for i in range(_TICKS)]
+    step = next((step for step in _STEPS_S if span / step <= _TICKS - 1), span / (_TICKS - 1))
+    places = [-step * i for i in range(int(span / step) + 1)]
     return places, ["now" if place == 0 else f"-{units.span_text(-place)}" for place in places]
 
 
