@@ -110,7 +110,7 @@ def test_a_head_that_drips(hasty: Running) -> None:
 
 
 def test_a_reader_that_stops_loses_its_place(hasty: Running) -> None:
-    body = {**LONG, "stream": True, "logprobs": 20, "n": 2}
+    body = {**LONG, "stream": True, "logprobs": 20, "n": 4}
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(_at(hasty))
@@ -120,7 +120,7 @@ def test_a_reader_that_stops_loses_its_place(hasty: Running) -> None:
         until(lambda: _metric(hasty, "inferd_requests_running") == 0, "it is cut", 30)
     until(lambda: any(line["id"] == "stopped" for line in hasty.audit), "its line")
     (line,) = [line for line in hasty.audit if line["id"] == "stopped"]
-    assert (line["reason"], line["completion_tokens"] < 4000) == ("client_gone", True)
+    assert (line["reason"], line["completion_tokens"] < 8000) == ("client_gone", True)
     assert hasty.status()["engine_restarts"] == 0
 
 
