@@ -134,7 +134,8 @@ class UrlKeys(NoKeys):
 
     def open(self) -> None:
         """Ask from now on, whether or not somebody comes."""
-        self._clock = asyncio.get_running_loop().create_task(self._keep_fresh())
+        if self._clock is None:
+            self._clock = asyncio.get_running_loop().create_task(self._keep_fresh())
 
     async def close(self) -> None:
         """Ask no more."""
