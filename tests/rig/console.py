@@ -92,8 +92,9 @@ class Console:
             talk.kill()
 
     def environment(self) -> dict[str, str]:
-        """Nothing of this process's own but the PATH, the caches and the language."""
+        """Nothing of this process's own but the PATH, the caches, the language, and whom it trusts."""
         self.home.mkdir(exist_ok=True)
+        trusted = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # a package index may have its own authority
         cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         return {
             "PATH": os.environ["PATH"],
@@ -104,6 +105,7 @@ class Console:
             "XDG_STATE_HOME": str(self.home / "state"),
             "XDG_CACHE_HOME": cache,
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", f"{cache}/uv"),
+            **{name: os.environ[name] for name in trusted if name in os.environ},
             **self.variables,
         }
 
