@@ -92,7 +92,7 @@ class Console:
             talk.kill()
 
     def environment(self) -> dict[str, str]:
-        """Nothing of this process's own but the PATH, the caches, the language, and whom it trusts."""
+        """Of this process only the PATH, the caches, the language, and whom it trusts."""
         self.home.mkdir(exist_ok=True)
         trusted = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # a package index may have its own authority
         cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
