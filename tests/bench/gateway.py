@@ -20,7 +20,7 @@ from tests.bench._servers import free_port, inferd_argv, running, settings
 
 _ROUND_S = 5.0
 _CLIENTS = 32
-_ASK = {"prompt": "Is the web server up?", "max_tokens": 16, "temperature": 0}
+_ASK = {"prompt": "Is the web server up?", "max_tokens": 16, "temperature": 0, "ignore_eos": True}
 _CACHE = '[cache]\nbackend = "memory"\n'
 
 

@@ -62,10 +62,10 @@ async def _asked(http: PlainHttp, *, stream: bool = False) -> Connection:
 
 
 async def _rest(answer: Connection) -> bytes:
-    found = b""
+    found = []
     while piece := await answer.pieces():
-        found += piece
-    return found
+        found.append(piece)
+    return b"".join(found)
 
 
 async def _one(http: PlainHttp, *, stream: bool = False) -> tuple[int, bytes]:
@@ -223,3 +223,25 @@ async def test_a_server_that_closes_after_streams_gets_each_on_its_own(tmp_path:
         assert http._idle == [kept]
         await http.close()
         assert len(asked) == 2
+
+
+async def test_pieces_that_come_fast_are_taken_together(tmp_path: Path) -> None:
+    """The first one at once, and the last ones as soon as the answer is whole."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n0\r\n")
+        await first.wait()
+        for number in range(1, 5):
+            writer.write(b"1\r\n%d\r\n" % number)
+            await asyncio.sleep(0)
+        writer.write(b"0\r\n\r\n")
+
+    first = asyncio.Event()
+    async with server(tmp_path, answer) as (http, _):
+        given = await _asked(http, stream=True)
+        assert await given.pieces() == b"0"
+        first.set()
+        assert await given.pieces() == b"1234"
+        assert await given.pieces() == b""
+        assert given.reusable
+        given.close()
