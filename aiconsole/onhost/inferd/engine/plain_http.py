@@ -17,8 +17,8 @@ import httptools
 from aiconsole.onhost.inferd.engine.transport import BrokeOffError, NotReachedError
 
 _PAUSE_BYTES = 1024 * 1024
-_GATHER_S = 0.005
-"""Pieces that come faster than this are taken together: nobody reads 200 tokens a second one by
+_GATHER_S = 0.01
+"""Pieces that come faster than this are taken together: nobody reads 100 tokens a second one by
 one, and each costs a way through the whole gateway, a system call, and a wake-up at the client."""
 _KEPT_S = 2.0  # llama.cpp closes an idle connection after 5 s, and uvicorn does too
 _FRAMING = (b"content-length", b"transfer-encoding")
