@@ -17,7 +17,7 @@ from aiconsole.control.completion import QUESTION, ask_service
 from aiconsole.control.options import DeployOptions, RestartOptions, service_url
 from aiconsole.control.release import model_of, settings_of
 from aiconsole.fleet.host import LOCALHOST
-from aiconsole.models.choose import choose_model
+from aiconsole.models.find import find_model
 from aiconsole.services import Services, open_services
 from aiconsole.visible import visible
 
@@ -33,7 +33,7 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Serve on this machine, wait for a real answer, and open the console on it."""
-    model, model_name = choose_model(model, model_name)
+    model, model_name = find_model(model, model_name)
     options = DeployOptions(model=model, model_name=model_name, listen=listen, yes=True)
     code = asyncio.run(_up(options, as_json))
     if code or as_json or no_screen or not (sys.stdin.isatty() and sys.stdout.isatty()):

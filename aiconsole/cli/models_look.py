@@ -40,8 +40,8 @@ from aiconsole.fleet.facts import Facts, read_facts
 from aiconsole.fleet.host import Host
 from aiconsole.fleet.select import select_hosts
 from aiconsole.models.catalogue import Catalogue
-from aiconsole.models.choose import choose_model
 from aiconsole.models.describe import Description, Memory, describe, memory_of, table_contexts
+from aiconsole.models.find import find_model
 from aiconsole.models.verify import Verified, verify_models
 from aiconsole.models.version import Model
 from aiconsole.services import Services, open_services
@@ -95,7 +95,7 @@ async def inspect(
     text: str, host: str, context: int, slots: int, template: bool, as_json: bool
 ) -> int:
     """Print a model and its memory; returns the exit code."""
-    path, _ = choose_model(Path(text))
+    path, _ = find_model(Path(text))
     assert path is not None, "something was named"
     model = await describe(path)
     async with open_services(ask_terminal) as services:

@@ -17,7 +17,7 @@ from aiconsole.control.own_tables import LONGEST_WATCH_S
 from aiconsole.control.swap_mode import SwapWish
 from aiconsole.fleet.host import Host
 from aiconsole.fleet.select import select_hosts
-from aiconsole.models.choose import choose_model
+from aiconsole.models.find import find_model
 from aiconsole.services import Services, open_services
 
 Hosts = Annotated[list[str], typer.Argument(help="Names, globs, @group or tag=value.")]
@@ -90,7 +90,7 @@ def deploy(
     as_json: Json = False,
 ) -> None:
     """Bring hosts to an inference service that answers."""
-    model, model_name = choose_model(model, model_name)
+    model, model_name = find_model(model, model_name)
     options = DeployOptions(
         model=model, model_name=model_name, listen=listen, new_key=new_key, slots=slots,
         context_tokens=context, settings=settings, credentials=tuple(credential or ()),

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from aiconsole.control.options import DeployOptions, RestartOptions
 from aiconsole.errors import RefusedError
-from aiconsole.models.choose import choose_model
+from aiconsole.models.find import find_model
 from aiconsole.tui.commands import service_options
 from aiconsole.tui.commands.command import Command, Takes
 from aiconsole.tui.commands.console import Choices, Console, Verb, ViewName
@@ -82,7 +82,7 @@ class Deploy(Operate):
         """Begin it on the named hosts, or on the marked ones."""
         named, values = read_options(words, self.options)
         hosts = known_hosts(console, named) or console.targets
-        model, name = choose_model(values.get("model"), values.get("model_name", ""))
+        model, name = find_model(values.get("model"), values.get("model_name", ""))
         values |= {"model": model, "model_name": name}
         begin(console, self.verb, hosts, DeployOptions(**values))
 

@@ -13,7 +13,7 @@ from aiconsole.control.choose_model import choose_model
 from aiconsole.control.options import DeployOptions
 from aiconsole.control.release import ModelChoice, ServiceChoice
 from aiconsole.control.service_settings import ServiceSettings
-from aiconsole.models import choose
+from aiconsole.models.find import find_model
 from tests.gguf_files import write_gguf
 
 
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def chosen(given: str | None) -> ModelChoice:
-    model, name = choose.choose_model(Path(given) if given else None)
+    model, name = find_model(Path(given) if given else None)
     seen: Any = SimpleNamespace(
         line=SimpleNamespace(host=SimpleNamespace(name="web1")),
         facts=SimpleNamespace(memory_total_bytes=1 << 34),

@@ -9,7 +9,7 @@ import pytest
 from aiconsole.bundle.builtin import BUILTIN
 from aiconsole.errors import ModelError, RefusedError
 from aiconsole.models.catalogue import Catalogue
-from aiconsole.models.choose import choose_model, model_names
+from aiconsole.models.find import find_model, model_names
 from aiconsole.models.source import FileSource, HubSource, UrlSource, parse_source, shown_url
 from aiconsole.models.version import name_from
 from tests.gguf_files import write_gguf
@@ -77,33 +77,33 @@ def test_names_out_of_any_text(text: str, name: str) -> None:
 async def test_what_a_deploy_takes(catalogue: Catalogue, home: Path) -> None:
     one, two = await add_versions(catalogue, home, "tiny", 2)
     held = catalogue.store.held
-    assert choose_model(None) == (None, "")
-    assert choose_model(None, "chosen") == (None, "chosen")
-    assert choose_model(Path("builtin")) == (BUILTIN.path, "builtin")
-    assert choose_model(Path("tiny")) == (held(two), "tiny")
-    assert choose_model(Path("tiny"), "chosen") == (held(two), "chosen")
-    assert choose_model(Path(f"tiny@{one[:8]}")) == (held(one), "tiny")
-    assert choose_model(Path("tiny-0.gguf")) == (Path("tiny-0.gguf"), "")
-    assert choose_model(Path("/no/such")) == (Path("/no/such"), "")
-    assert choose_model(Path("no-such.gguf")) == (Path("no-such.gguf"), "")
+    assert find_model(None) == (None, "")
+    assert find_model(None, "chosen") == (None, "chosen")
+    assert find_model(Path("builtin")) == (BUILTIN.path, "builtin")
+    assert find_model(Path("tiny")) == (held(two), "tiny")
+    assert find_model(Path("tiny"), "chosen") == (held(two), "chosen")
+    assert find_model(Path(f"tiny@{one[:8]}")) == (held(one), "tiny")
+    assert find_model(Path("tiny-0.gguf")) == (Path("tiny-0.gguf"), "")
+    assert find_model(Path("/no/such")) == (Path("/no/such"), "")
+    assert find_model(Path("no-such.gguf")) == (Path("no-such.gguf"), "")
     with pytest.raises(RefusedError, match="no version"):
-        choose_model(Path("tiny@ffffffffffff"))
+        find_model(Path("tiny@ffffffffffff"))
 
 
 async def test_a_mistyped_name_suggests_what_is_close(catalogue: Catalogue, home: Path) -> None:
     await add_versions(catalogue, home, "mistral", 1)
     with pytest.raises(ModelError, match="There is no model mistrl") as caught:
-        choose_model(Path("mistrl"))
+        find_model(Path("mistrl"))
     assert "close to it: mistral" in caught.value.detail
 
 
 async def test_a_name_that_is_a_file_too_is_not_guessed(catalogue: Catalogue, home: Path) -> None:
     await add_file(catalogue, write_gguf(home / "tiny"), name="tiny")
     with pytest.raises(RefusedError, match="a file here too") as caught:
-        choose_model(Path("tiny"))
+        find_model(Path("tiny"))
     path = home / "tiny"
     assert str(path) in caught.value.hint
-    assert choose_model(path) == (path, "")
+    assert find_model(path) == (path, "")
 
 
 async def test_names_for_completion(catalogue: Catalogue, home: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from aiconsole.errors import ModelError
 from aiconsole.models.catalogue import Catalogue
-from aiconsole.models.choose import choose_model
+from aiconsole.models.find import find_model
 from aiconsole.models.prune import leftovers, remove_leftovers
 from aiconsole.models.verify import Verified, verify_models
 from tests.gguf_files import gguf_bytes, write_gguf
@@ -42,16 +42,16 @@ async def test_a_flipped_bit_is_found_set_aside_and_never_deployed(
     one, two = await add_versions(catalogue, home, "m", 2)
     damage(catalogue.store.held(two))
     # Size and time say nothing: only reading it again does.
-    assert choose_model(Path("m"))[0] == catalogue.store.held(two)
+    assert find_model(Path("m"))[0] == catalogue.store.held(two)
     found = await verified(catalogue)
     assert (found[one].version.condition, found[two].version.condition) == ("good", "bad")
     assert str(catalogue.store.damaged / f"{two}.gguf") in found[two].detail
     assert not catalogue.store.held(two).exists()
     with pytest.raises(ModelError, match="is damaged") as caught:
-        choose_model(Path("m"))
+        find_model(Path("m"))
     assert "aiconsole models rollback m" in caught.value.hint
     catalogue.make_current("m")
-    assert choose_model(Path("m"))[0] == catalogue.store.held(one)
+    assert find_model(Path("m"))[0] == catalogue.store.held(one)
 
 
 async def test_adding_it_anew_heals_it_under_every_name(catalogue: Catalogue, home: Path) -> None:
@@ -63,7 +63,7 @@ async def test_adding_it_anew_heals_it_under_every_name(catalogue: Catalogue, ho
     assert (await verified(catalogue))[added.version.sha256].version.condition == "bad"
     assert (await add_file(catalogue, copy, name="one")).outcome == "added"
     assert {m.current_version.condition for m in catalogue.models()} == {"good"}
-    assert choose_model(Path("two"))[0] == added.path
+    assert find_model(Path("two"))[0] == added.path
 
 
 async def test_a_damaged_file_in_the_store_is_replaced_by_adding(
@@ -81,11 +81,11 @@ async def test_a_file_in_place_that_is_edited(catalogue: Catalogue, home: Path) 
     await add_file(catalogue, path, in_place=True)
     os.utime(path, ns=(1, 1))
     with pytest.raises(ModelError, match="has changed since it was added"):
-        choose_model(Path("m"))
+        find_model(Path("m"))
     # The bytes are the same: verify takes the new time over.
     (found,) = (await verified(catalogue)).values()
     assert found.version.condition == "good"
-    assert choose_model(Path("m"))[0] == path
+    assert find_model(Path("m"))[0] == path
     write_gguf(path, b"other")
     (found,) = (await verified(catalogue)).values()
     assert found.version.condition == "bad"
@@ -99,7 +99,7 @@ async def test_a_file_that_is_gone(catalogue: Catalogue, home: Path) -> None:
     found = await verified(catalogue)
     assert found[digest].version.condition == "missing"
     with pytest.raises(ModelError, match="is gone"):
-        choose_model(Path("m"))
+        find_model(Path("m"))
 
 
 async def test_prune_keeps_the_newest_and_the_current_one(catalogue: Catalogue, home: Path) -> None:
@@ -130,7 +130,7 @@ async def test_prune_never_deletes_what_is_not_its_own(catalogue: Catalogue, hom
     assert [left.frees_bytes for left in found] == [0, 0]
     assert remove_leftovers(catalogue, found) == []
     assert old.exists()
-    assert choose_model(Path("keeper"))[0] is not None
+    assert find_model(Path("keeper"))[0] is not None
 
 
 async def test_prune_spares_what_became_current_meanwhile(catalogue: Catalogue, home: Path) -> None:

@@ -14,7 +14,7 @@ from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from aiconsole.models.choose import model_names
+from aiconsole.models.find import model_names
 from aiconsole.tui.commands import registry
 from aiconsole.tui.commands.console import Console
 from aiconsole.tui.commands.path_names import path_names

@@ -10,7 +10,7 @@ from aiconsole.models.catalogue import Catalogue, refuse_unusable
 from aiconsole.models.version import BUILTIN_NAME, Model, Version
 
 
-def choose_model(given: Path | None, model_name: str = "") -> tuple[Path | None, str]:
+def find_model(given: Path | None, model_name: str = "") -> tuple[Path | None, str]:
     """Find the file of what was given, and the name that clients ask for.
 
     Whatever has a `/` in it is a path. A word is a name of the catalogue (`NAME` or
@@ -57,7 +57,7 @@ def _found(catalogue: Catalogue, text: str, known: bool) -> tuple[Model, Version
 
 
 def model_names(begin: str) -> tuple[str, ...]:
-    """The names that begin so and that `choose_model` knows; none while the index is unreadable."""
+    """The names that begin so and that `find_model` knows; none while the index is unreadable."""
     if "/" in begin:
         return ()
     try:
