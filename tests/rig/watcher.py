@@ -28,7 +28,8 @@ class Watcher:
 
     def shows(self, text: str) -> bool:
         """True where some process showed the text."""
-        return any(text.encode() in shown for shown in self._seen)
+        seen = self._seen.copy()  # it grows while we look
+        return any(text.encode() in shown for shown in seen)
 
     def leaks(self, secrets: Sequence[str]) -> list[str]:
         """Those of the secrets that some process showed."""
