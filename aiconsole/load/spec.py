@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 Endpoint: TypeAlias = Literal["chat", "completions", "embeddings", "generate"]
 Arrivals: TypeAlias = Literal["poisson", "even"]
 
-ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
-ARRIVALS: tuple[Arrivals, ...] = get_args(Arrivals)
 PATHS: dict[Endpoint, str] = {
     "chat": "/v1/chat/completions",
     "completions": "/v1/completions",

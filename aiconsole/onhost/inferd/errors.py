@@ -79,3 +79,10 @@ def unavailable(message: str, *, code: str, retry_after_s: float = 1.0) -> ApiEr
 def timed_out(message: str, *, code: str) -> ApiError:
     """A limit of time was reached."""
     return ApiError(504, message, kind="timeout_error", code=code)
+
+
+def failed() -> ApiError:
+    """A fault of ours; what it was stands in the log alone."""
+    return ApiError(
+        500, "The server failed; the log has the reason.", kind="server_error", code="internal"
+    )

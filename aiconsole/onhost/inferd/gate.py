@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from aiconsole.onhost.inferd import exchange as exchanges
 from aiconsole.onhost.inferd.access.cors import Cors
 from aiconsole.onhost.inferd.access.door import rejection_of
-from aiconsole.onhost.inferd.errors import ApiError
+from aiconsole.onhost.inferd.errors import ApiError, failed
 from aiconsole.onhost.inferd.exchange import Exchange, Scope
 from aiconsole.onhost.inferd.gateway import Gateway
 from aiconsole.onhost.inferd.handshake import Handshake, SocketApp
@@ -110,10 +110,7 @@ class Gate:
         if exchange.code:
             exchange.cut = True  # an answer had begun; the server closes the connection
             return
-        error = ApiError(
-            500, "The server failed; the log has the reason.", kind="server_error", code="internal"
-        )
-        await refuse(send, exchange, error)
+        await refuse(send, exchange, failed())
 
 
 async def refuse(send: Send, exchange: Exchange, error: ApiError) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from aiconsole.onhost.inferd.access.door import rejection_of
-from aiconsole.onhost.inferd.errors import ApiError, unavailable
+from aiconsole.onhost.inferd.errors import ApiError, failed, unavailable
 from aiconsole.onhost.inferd.exchange import Exchange, Scope, header
 from aiconsole.onhost.inferd.gateway import Gateway
 
@@ -64,11 +64,7 @@ class Handshake:
             await _refuse(send, exchange, error)
         except Exception:  # the edge: a fault of ours is logged and answered
             log.exception("request %s failed", exchange.request_id)
-            fault = ApiError(
-                500, "The server failed; the log has the reason.", kind="server_error",
-                code="internal",
-            )  # fmt: skip
-            await _refuse(send, exchange, fault)
+            await _refuse(send, exchange, failed())
         finally:
             self._gateway.finish(exchange)
         if exchange.code == 101:

@@ -110,7 +110,7 @@ class PlainHttp:
         self._open.add(connection)
         try:
             await connection.send(request)
-        except BaseException:
+        except BaseException:  # a cancelled request leaves its connection to nobody either
             connection.close()
             raise
         return connection

@@ -57,7 +57,6 @@ class _Window:
         self._admin = Admin(step.layout, slot)
         self._first: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
-        self._began_unix_s = time.time()
         self._heard_s = time.monotonic()
 
     def see(self) -> None:
